@@ -1,0 +1,436 @@
+//! Many downloads at once, as an iterator.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{Builder, JoinHandle};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::context::Context;
+use crate::download::Download;
+use crate::error::{DownloadError, ErrorKind, Failure};
+use crate::transfer::Receipt;
+
+/// Runs many downloads, a few at a time, and yields a [`Plan`] for each in order of completion.
+///
+/// The caller's iterator is pulled on the caller's thread and only as far as the backlog allows: at most that many
+/// downloads are in memory, be they queued, running, or finished and not yet taken. So a list may be longer than
+/// memory. What is finished is handed out before the iterator is pulled again.
+///
+/// Downloads run on threads of the batch's own. One that fails or panics is one failed plan. Dropping the batch, at
+/// any point, cancels what runs, waits for its threads and leaves nothing behind.
+///
+/// ```
+/// use ganymede::{Batch, BufferWriter, FileDownload};
+/// # let folder = tempfile::tempdir()?;
+/// # std::fs::write(folder.path().join("0"), "hello")?;
+/// # let base = format!("file://{}", folder.path().display());
+///
+/// let downloads = (0..10).map(|n| {
+///     FileDownload::get(&format!("{base}/{n}")).unwrap().writer(BufferWriter::new(1024))
+/// });
+/// let mut found = 0;
+/// for plan in Batch::new(downloads).backlog(3) {
+///     match plan.result() {
+///         Ok(receipt) => found += receipt.facts().size(),
+///         Err(error) => assert!(error.is_not_found()),
+///     }
+/// }
+/// assert_eq!(found, 5);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Batch<'a, D: Download>(TryBatch<'a, D, Infallible>);
+
+/// A [`Batch`] over an iterator that may fail: see [`Batch::try_new`].
+pub struct TryBatch<'a, D: Download, E> {
+    source: Option<Box<dyn Iterator<Item = Result<D, E>> + 'a>>,
+    /// How the source ended, other than just ending; told when all earlier downloads were handed out.
+    outcome: Option<Outcome<E>>,
+    alive: usize,
+    concurrency: usize,
+    backlog: usize,
+    context: Context,
+    shared: Arc<Shared<D>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+enum Outcome<E> {
+    Failed(E),
+    Panicked(Box<dyn std::any::Any + Send>),
+}
+
+struct Shared<D> {
+    state: Mutex<State<D>>,
+    /// There is something to do, or nothing more to come.
+    work: Condvar,
+    /// Something is finished.
+    finished: Condvar,
+    counters: Arc<Counters>,
+}
+
+struct State<D> {
+    queue: VecDeque<D>,
+    finished: VecDeque<Plan<D>>,
+    idle: usize,
+    waiting: bool,
+    closed: bool,
+}
+
+/// A download that has ended, and how.
+#[derive(Debug)]
+pub struct Plan<D> {
+    download: D,
+    result: Result<Receipt, DownloadError>,
+}
+
+/// How far a batch is; read from any thread without locking anything.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pulled: AtomicU64,
+    running: AtomicU64,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Cancels a batch from any thread.
+#[derive(Debug, Clone)]
+pub struct CancelHandle(Context);
+
+impl CancelHandle {
+    /// Cancels what runs and pulls no more; the batch then yields what was pulled, and ends.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+}
+
+impl<'a, D: Download + 'static> Batch<'a, D> {
+    /// Makes a batch: 8 at a time, a backlog of 64, and a context of its own, unless set otherwise.
+    pub fn new<I>(downloads: I) -> Self
+    where
+        I: IntoIterator<Item = D>,
+        I::IntoIter: 'a,
+    {
+        Self(Self::try_new(downloads.into_iter().map(Ok)))
+    }
+
+    /// Makes a batch over an iterator of `Result`s.
+    ///
+    /// It yields `Ok` for each plan. An error of the iterator ends it: what was pulled before is run and yielded, then
+    /// comes the error, as the last item.
+    pub fn try_new<I, E>(downloads: I) -> TryBatch<'a, D, E>
+    where
+        I: IntoIterator<Item = Result<D, E>>,
+        I::IntoIter: 'a,
+    {
+        let state = State {
+            queue: VecDeque::new(),
+            finished: VecDeque::new(),
+            idle: 0,
+            waiting: false,
+            closed: false,
+        };
+        let shared = Shared {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            finished: Condvar::new(),
+            counters: Arc::default(),
+        };
+        TryBatch {
+            source: Some(Box::new(downloads.into_iter())),
+            outcome: None,
+            alive: 0,
+            concurrency: 8,
+            backlog: 64,
+            context: Context::new(),
+            shared: Arc::new(shared),
+            threads: Vec::new(),
+        }
+    }
+}
+
+/// Writes each setting once, for both kinds of batches.
+macro_rules! settings {
+    ($([$($head:tt)*] |$batch:ident| $inner:expr;)*) => {$(
+        $($head)* {
+            /// Sets how many downloads run at a time; at least 1.
+            #[must_use]
+            pub fn concurrency(mut self, downloads: usize) -> Self {
+                let $batch = &mut self;
+                $inner.concurrency = downloads.max(1);
+                self
+            }
+
+            /// Sets how many downloads are in memory at most; at least 1.
+            #[must_use]
+            pub fn backlog(mut self, downloads: usize) -> Self {
+                let $batch = &mut self;
+                $inner.backlog = downloads.max(1);
+                self
+            }
+
+            /// Runs the downloads in a child of this context.
+            #[must_use]
+            pub fn context(mut self, context: &Context) -> Self {
+                let $batch = &mut self;
+                $inner.context = context.child();
+                self
+            }
+
+            /// Returns a handle that cancels this batch; the context must be set before.
+            #[must_use]
+            pub fn cancel_handle(&self) -> CancelHandle {
+                let $batch = self;
+                CancelHandle($inner.context.clone())
+            }
+
+            /// Returns the counters of this batch.
+            #[must_use]
+            pub fn counters(&self) -> Arc<Counters> {
+                let $batch = self;
+                Arc::clone(&$inner.shared.counters)
+            }
+        }
+    )*};
+}
+
+settings! {
+    [impl<D: Download + 'static> Batch<'_, D>] |batch| batch.0;
+    [impl<D: Download + 'static, E> TryBatch<'_, D, E>] |batch| batch;
+}
+
+impl<D: Download + 'static> Iterator for Batch<'_, D> {
+    type Item = Plan<D>;
+
+    fn next(&mut self) -> Option<Plan<D>> {
+        self.0.next().map(|Ok(plan)| plan)
+    }
+}
+
+impl<D: Download + 'static, E> Iterator for TryBatch<'_, D, E> {
+    type Item = Result<Plan<D>, E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(plan) = self.finished() {
+                self.alive -= 1;
+                return Some(Ok(plan));
+            }
+            if self.alive < self.backlog
+                && let Some(download) = self.pull()
+            {
+                self.alive += 1;
+                self.start(download);
+                continue;
+            }
+            if self.alive == 0 {
+                return match self.outcome.take()? {
+                    Outcome::Failed(error) => Some(Err(error)),
+                    Outcome::Panicked(panic) => resume_unwind(panic),
+                };
+            }
+            self.wait();
+        }
+    }
+}
+
+impl<D: Download + 'static, E> TryBatch<'_, D, E> {
+    fn finished(&self) -> Option<Plan<D>> {
+        self.shared.state.lock().finished.pop_front()
+    }
+
+    fn wait(&self) {
+        let mut state = self.shared.state.lock();
+        state.waiting = true;
+        while state.finished.is_empty() {
+            self.shared.finished.wait(&mut state);
+        }
+        state.waiting = false;
+    }
+
+    fn pull(&mut self) -> Option<D> {
+        if self.context.is_cancelled() {
+            self.source = None;
+        }
+        let source = self.source.as_mut()?;
+        // A panic of the caller's iterator must not take along the results that came before it.
+        let outcome = match catch_unwind(AssertUnwindSafe(|| source.next())) {
+            Ok(Some(Ok(download))) => {
+                self.shared.counters.pulled.fetch_add(1, Ordering::Relaxed);
+                return Some(download);
+            }
+            Ok(Some(Err(error))) => Some(Outcome::Failed(error)),
+            Ok(None) => None,
+            Err(panic) => Some(Outcome::Panicked(panic)),
+        };
+        self.outcome = outcome;
+        self.source = None;
+        None
+    }
+
+    fn start(&mut self, download: D) {
+        let mut state = self.shared.state.lock();
+        state.queue.push_back(download);
+        if state.queue.len() <= state.idle {
+            drop(state);
+            self.shared.work.notify_one();
+            return;
+        }
+        drop(state);
+        if self.threads.len() < self.concurrency {
+            self.hire();
+        }
+    }
+
+    /// Starts a thread; when there is none at all, the download that needs it fails.
+    fn hire(&mut self) {
+        let (shared, context) = (Arc::clone(&self.shared), self.context.clone());
+        let name = format!("ganymede-{}", self.threads.len() + 1);
+        match Builder::new().name(name).spawn(move || shared.work(&context)) {
+            Ok(thread) => self.threads.push(thread),
+            Err(_) if !self.threads.is_empty() => self.concurrency = self.threads.len(),
+            Err(error) => {
+                let mut state = self.shared.state.lock();
+                if let Some(download) = state.queue.pop_back() {
+                    let failure = Failure::new(ErrorKind::Other, format!("cannot start a thread: {error}"));
+                    let result = Err(DownloadError::new(download.request().url(), failure));
+                    self.shared.counters.failed.fetch_add(1, Ordering::Relaxed);
+                    state.finished.push_back(Plan { download, result });
+                }
+            }
+        }
+    }
+}
+
+impl<D: Download> Shared<D> {
+    /// Runs downloads, one after the other, until there are no more. It never waits for the caller.
+    fn work(&self, context: &Context) {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(mut download) = state.queue.pop_front() {
+                drop(state);
+                self.counters.running.fetch_add(1, Ordering::Relaxed);
+                let run = || download.run(context);
+                let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+                    Err(DownloadError::new(download.request().url(), Failure::panicked(&*panic)))
+                });
+                self.counters.count(&result);
+                state = self.state.lock();
+                state.finished.push_back(Plan { download, result });
+                if state.waiting {
+                    self.finished.notify_one();
+                }
+            } else if state.closed {
+                return;
+            } else {
+                state.idle += 1;
+                self.work.wait(&mut state);
+                state.idle -= 1;
+            }
+        }
+    }
+}
+
+impl<D: Download, E> Drop for TryBatch<'_, D, E> {
+    fn drop(&mut self) {
+        self.context.cancel();
+        let mut state = self.shared.state.lock();
+        state.closed = true;
+        // They are the caller's, and may do anything when dropped: not under the lock.
+        let left = (std::mem::take(&mut state.queue), std::mem::take(&mut state.finished));
+        drop(state);
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
+            // Its downloads cannot panic it; what else could was reported where it happened.
+            let _ = thread.join();
+        }
+        drop(left);
+    }
+}
+
+impl Counters {
+    fn count(&self, result: &Result<Receipt, DownloadError>) {
+        match result {
+            Ok(receipt) => {
+                self.bytes.fetch_add(receipt.facts().size(), Ordering::Relaxed);
+                self.succeeded.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(_) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many downloads were pulled from the caller's iterator.
+    #[must_use]
+    pub fn pulled(&self) -> u64 {
+        self.pulled.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many run now.
+    #[must_use]
+    pub fn running(&self) -> u64 {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many have succeeded.
+    #[must_use]
+    pub fn succeeded(&self) -> u64 {
+        self.succeeded.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many have failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many bytes those that have succeeded have.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl<D> Plan<D> {
+    /// Returns how the download ended.
+    ///
+    /// # Errors
+    /// Why there is no content.
+    pub fn result(&self) -> Result<&Receipt, &DownloadError> {
+        self.result.as_ref()
+    }
+
+    /// Returns the download.
+    #[must_use]
+    pub fn download(&self) -> &D {
+        &self.download
+    }
+
+    /// Takes it apart: the download, and how it ended.
+    #[must_use]
+    pub fn into_parts(self) -> (D, Result<Receipt, DownloadError>) {
+        (self.download, self.result)
+    }
+}
+
+impl<D: Download> fmt::Debug for Batch<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<D: Download, E> fmt::Debug for TryBatch<'_, D, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("concurrency", &self.concurrency)
+            .field("backlog", &self.backlog)
+            .field("alive", &self.alive)
+            .finish_non_exhaustive()
+    }
+}

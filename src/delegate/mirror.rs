@@ -1,0 +1,226 @@
+//! Asking another source for the same content.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::context::{Context, SlotKey};
+use crate::delegate::RetryDelegate;
+use crate::download::Download;
+use crate::error::{ErrorKind, Failure, redacted};
+use crate::event::{Action, Event, EventHandler};
+use crate::factory::Factory;
+use crate::protocol::Protocol;
+use crate::request::Request;
+use crate::transfer::Transfer;
+use crate::writer::BufferWriter;
+
+/// The longest mirror list that is read, in bytes.
+const LONGEST_LIST: usize = 4 << 20;
+
+/// Fails over to mirrors: each is tried once, in order, after the download's own URL.
+///
+/// The mirrors are given, or are fetched from a list when the first failure makes them necessary, once in a context
+/// for each list, however many downloads ask. The lines of a list are URLs, absolute or relative to it, of the
+/// content or, ending in `/`, of a folder that has it under its name; blank lines and `#` comments are passed over.
+/// A list that cannot be had fails the download with [`ErrorKind::MirrorList`]; its text is never taken for the
+/// content.
+///
+/// Any failure of a source moves on to the next, a validation that failed too; one of this side, like a full disk,
+/// does not. Headers and credentials of the caller go to mirrors that the caller gave, and stay behind from those
+/// that a list named on other origins.
+///
+/// ```
+/// use ganymede::{HttpDownload, MirrorDelegate, RetryDelegate};
+///
+/// let download = HttpDownload::get("https://example.com/a.iso")?
+///     .handler(RetryDelegate::new(2))
+///     .handler(MirrorDelegate::new(["https://mirror.example.org/a.iso".parse()?]));
+/// # let _ = download;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct MirrorDelegate {
+    mirrors: Mirrors,
+    protocol: Arc<dyn Protocol>,
+    name: Option<String>,
+    replaces: bool,
+}
+
+#[derive(Clone)]
+enum Mirrors {
+    Given(Vec<Url>),
+    List(Url),
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct ListKey(Url);
+
+impl SlotKey for ListKey {
+    type Value = Vec<Url>;
+}
+
+impl MirrorDelegate {
+    /// Fails over to these URLs of the content.
+    #[must_use]
+    pub fn new(mirrors: impl IntoIterator<Item = Url>) -> Self {
+        Self::of(Mirrors::Given(mirrors.into_iter().collect()))
+    }
+
+    /// Fails over to what the list at this URL names.
+    #[must_use]
+    pub fn list(url: Url) -> Self {
+        Self::of(Mirrors::List(url))
+    }
+
+    fn of(mirrors: Mirrors) -> Self {
+        Self { mirrors, protocol: Arc::new(Factory::new()), name: None, replaces: false }
+    }
+
+    /// Sets the protocol that fetches the list; a [`Factory`] with default settings unless set.
+    #[must_use]
+    pub fn protocol(mut self, protocol: impl Protocol + 'static) -> Self {
+        self.protocol = Arc::new(protocol);
+        self
+    }
+
+    /// Sets the name that the content has in a folder that the list names; the last segment of the download's URL
+    /// unless set.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Never asks the download's own URL: it only stands for a content that the mirrors have.
+    #[must_use]
+    pub fn replaces(mut self) -> Self {
+        self.replaces = true;
+        self
+    }
+
+    /// Returns the sources in the order in which they are tried.
+    fn sources(&self, segment: &str, context: &Context) -> Result<Vec<Url>, Failure> {
+        let list = match &self.mirrors {
+            Mirrors::Given(mirrors) => return Ok(mirrors.clone()),
+            Mirrors::List(list) => list,
+        };
+        let mirrors = context.slot(ListKey(list.clone()), |context| self.fetch(list, context))?;
+        let full = |mirror: &Url| match &self.name {
+            _ if !mirror.path().ends_with('/') => Ok(mirror.clone()),
+            Some(name) => {
+                let mut full = mirror.clone();
+                if let Ok(mut segments) = full.path_segments_mut() {
+                    segments.pop_if_empty().push(name);
+                }
+                Ok(full)
+            }
+            // As it stands in the URL, so that what is encoded there stays so.
+            None => mirror.join(&format!("./{segment}")),
+        };
+        let joined: Result<_, url::ParseError> = mirrors.iter().map(full).collect();
+        joined.map_err(|error| {
+            Failure::new(ErrorKind::MirrorList, format!("{segment:?} is no name of a file")).caused_by(error)
+        })
+    }
+
+    fn fetch(&self, list: &Url, context: &Context) -> Result<Vec<Url>, Failure> {
+        let failed = |why: String| {
+            Failure::new(ErrorKind::MirrorList, format!("the mirror list {} {why}", redacted(list)))
+        };
+        let buffer = BufferWriter::new(LONGEST_LIST);
+        let mut download = Transfer::new(Request::new(list.clone()), Arc::clone(&self.protocol))
+            .writer(buffer.clone())
+            .handler(RetryDelegate::default());
+        let receipt = download.run(context).map_err(|error| match error.kind() {
+            ErrorKind::Cancelled => Failure::cancelled(),
+            _ => failed(format!("could not be fetched: {}", error.failure())).caused_by(error),
+        })?;
+        let text = String::from_utf8(buffer.take().unwrap_or_default())
+            .map_err(|error| failed("is not text".to_owned()).caused_by(error))?;
+        let mirrors = parse(&text, receipt.head().url()).map_err(failed)?;
+        if mirrors.is_empty() { Err(failed("names no mirror".to_owned())) } else { Ok(mirrors) }
+    }
+
+    fn go_to(&self, request: &mut Request, mirror: &Url) -> Result<(), Failure> {
+        match self.mirrors {
+            Mirrors::Given(_) => {
+                request.set_url(mirror.clone());
+                Ok(())
+            }
+            Mirrors::List(_) => request.follow(mirror),
+        }
+    }
+}
+
+/// Parses the lines of a list, whose relative URLs are relative to `base`.
+fn parse(text: &str, base: &Url) -> Result<Vec<Url>, String> {
+    let mut mirrors = Vec::new();
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        // An error page that came as a success is no list of oddly named files.
+        let odd = line.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"{}".contains(c));
+        match base.join(line) {
+            Ok(url) if !odd => mirrors.push(url),
+            _ => return Err(format!("is not one: line {} is {:?}", index + 1, shortened(line))),
+        }
+    }
+    Ok(mirrors)
+}
+
+fn shortened(line: &str) -> String {
+    line.chars().take(80).collect()
+}
+
+impl EventHandler for MirrorDelegate {
+    fn handle(&mut self, event: &mut Event<'_>, context: &Context) -> Action {
+        let (request, tried, own) = match event {
+            Event::Prepared { request } if self.replaces => {
+                let own = request.url().clone();
+                (request, Vec::new(), own)
+            }
+            Event::Error { request, error } => {
+                let this_side = matches!(
+                    error.kind(),
+                    ErrorKind::Write | ErrorKind::TooLarge | ErrorKind::Cancelled | ErrorKind::MirrorList
+                );
+                if this_side || request.check_deadline().is_err() {
+                    return Action::Continue;
+                }
+                let tried = error.history().iter().map(|attempt| attempt.source().clone()).collect();
+                (request, tried, error.url().clone())
+            }
+            _ => return Action::Continue,
+        };
+        let segment = own.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
+        let sources = match self.sources(segment, context) {
+            Ok(sources) => sources,
+            Err(failure) => return Action::Fail(failure),
+        };
+        match sources.iter().find(|source| !tried.contains(&redacted(source))) {
+            Some(next) => match self.go_to(request, next) {
+                Ok(()) if tried.is_empty() => Action::Continue,
+                Ok(()) => Action::Retry(std::time::Duration::ZERO),
+                Err(failure) => Action::Fail(failure),
+            },
+            None => Action::Continue,
+        }
+    }
+}
+
+impl std::fmt::Debug for MirrorDelegate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("MirrorDelegate");
+        match &self.mirrors {
+            Mirrors::Given(mirrors) => {
+                let mirrors: Vec<String> = mirrors.iter().map(|url| redacted(url).to_string()).collect();
+                shown.field("mirrors", &mirrors)
+            }
+            Mirrors::List(list) => shown.field("list", &redacted(list).as_str()),
+        };
+        shown.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,62 @@
+//! A blocking client of the caller's own is a protocol, too.
+
+use std::io::{self, BufReader, Read};
+
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::blocking::{Client, Response};
+use url::Url;
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::limits::Permit;
+use crate::protocol::Protocol;
+use crate::protocol::http::{describe, failure_of, interpret};
+use crate::reply::Reply;
+use crate::request::{Credentials, Method, Request};
+
+/// A client of the caller's own, with whatever settings it has; redirects are followed as it says.
+///
+/// Its waits cannot be interrupted: cancelling takes effect at its time-outs, so give it some.
+impl Protocol for Client {
+    fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
+        let permit = context.permit(request.url())?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        describe(request, &mut headers);
+        let url = request.display_url();
+        let builder = match request.method() {
+            Method::Get => self.get(url.clone()),
+            Method::Head => self.head(url.clone()),
+        };
+        let builder = match request.credentials() {
+            Some(Credentials::Password { user, password }) => builder.basic_auth(user, Some(password)),
+            Some(Credentials::Bearer(token)) => builder.bearer_auth(token),
+            None => builder,
+        };
+        let response = builder.headers(headers).send().map_err(|error| failure_of(error, &url))?;
+        context.check()?;
+        let mut found = request.clone();
+        found.set_url(response.url().clone());
+        let (head, has_body) = interpret(response.status(), response.headers().clone(), &found)?;
+        if !has_body {
+            return Ok(Reply::bodiless(head));
+        }
+        let body = Body { response, url, _permit: permit };
+        Ok(Reply::new(head, BufReader::with_capacity(64 << 10, body)))
+    }
+}
+
+struct Body {
+    response: Response,
+    url: Url,
+    _permit: Permit,
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.response.read(buffer).map_err(|error| match error.downcast::<reqwest::Error>() {
+            Ok(error) => failure_of(error, &self.url).into(),
+            Err(error) => error,
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! Files of this machine.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use crate::context::Context;
+use crate::error::{ErrorKind, Failure};
+use crate::protocol::Protocol;
+use crate::reply::{Head, Reply};
+use crate::request::{Method, Request};
+use crate::transfer::Transfer;
+
+/// A download of a local file.
+///
+/// ```
+/// use ganymede::{BufferWriter, FileDownload};
+///
+/// let download = FileDownload::get("file:///etc/hostname")?.writer(BufferWriter::new(1024));
+/// # let _ = download;
+/// # Ok::<(), ganymede::Failure>(())
+/// ```
+pub type FileDownload = Transfer<FileProtocol>;
+
+/// The protocol of `file:` URLs (RFC 8089): regular files of this machine, and nothing else.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct FileProtocol;
+
+impl FileProtocol {
+    /// Makes the protocol.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl FileDownload {
+    /// Makes a download of a `file:` URL.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if the text is no absolute URL.
+    pub fn get(url: &str) -> Result<Self, Failure> {
+        Ok(Self::new(Request::get(url)?, FileProtocol::new()))
+    }
+}
+
+impl Protocol for FileProtocol {
+    fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
+        context.check()?;
+        let unsupported =
+            |what: &str| Failure::new(ErrorKind::Unsupported, format!("{} {what}", request.display_url()));
+        let url = request.url();
+        let path = (url.scheme() == "file").then(|| url.to_file_path().ok()).flatten();
+        let path = path.ok_or_else(|| unsupported("names no file of this machine"))?;
+        let named = |error: io::Error| {
+            let error = io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            Failure::from(error)
+        };
+        // Looked at before it is opened: opening a pipe waits for who writes to it.
+        if !path.metadata().map_err(named)?.is_file() {
+            return Err(unsupported("is not a regular file"));
+        }
+        let mut file = File::open(&path).map_err(named)?;
+        let metadata = file.metadata().map_err(named)?;
+        let total = metadata.len();
+        let mut head = Head::new(url.clone()).with_length(Some(total));
+        let mut length = total;
+        if let Ok(modified) = metadata.modified() {
+            head = head.with_modified(modified);
+        }
+        let unchanged = request.if_range().is_none_or(|expected| head.validator().as_ref() == Some(expected));
+        if let Some(range) = request.range().filter(|_| unchanged) {
+            if range.first() >= total && total > 0 {
+                return Err(unsupported(&format!("has {total} bytes: there is no {range}")));
+            }
+            let end = range.last().map_or(total, |last| total.min(last.saturating_add(1)));
+            length = end.saturating_sub(range.first());
+            file.seek(SeekFrom::Start(range.first())).map_err(named)?;
+            head = head.with_part(range.first(), Some(length), Some(total));
+        }
+        if request.method() == Method::Head {
+            return Ok(Reply::bodiless(head));
+        }
+        // What is appended meanwhile is not of the length that was told.
+        Ok(Reply::new(head, BufReader::with_capacity(128 << 10, file.take(length))))
+    }
+}

@@ -1,0 +1,228 @@
+//! The thread that the clients of a context run on.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, yield_now};
+use tokio::time::{timeout, timeout_at};
+use url::Url;
+
+use super::client::Connecting;
+use super::pipe::{Answer, Pipe};
+use super::{DRAIN_BYTES, DRAIN_TIME, failure_of};
+use crate::context::{Context, SlotKey};
+use crate::error::{ErrorKind, Failure, redacted};
+use crate::reply::Timing;
+
+/// A runtime on a thread of its own, which ends with the last client that uses it.
+pub(super) struct Driver {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct DriverKey;
+
+impl SlotKey for DriverKey {
+    type Value = Arc<Driver>;
+}
+
+impl Driver {
+    /// Returns the driver of a context, which is started if need be.
+    pub(super) fn of(context: &Context) -> Result<Arc<Self>, Failure> {
+        let driver = context.slot(DriverKey, |_| {
+            let failed = |error: io::Error| {
+                Failure::new(ErrorKind::Other, format!("cannot start the thread of the HTTP client: {error}"))
+            };
+            Self::start().map(Arc::new).map_err(failed)
+        })?;
+        Ok(Arc::clone(&driver))
+    }
+
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().thread_name("ganymede-dns").build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new().name("ganymede-http".to_owned()).spawn(move || {
+            // Ends when told to, or when the other side is gone.
+            let _ = runtime.block_on(stopped);
+            // A name resolution that is under way cannot be interrupted; its thread ends when the system answers.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Sends a request; the answer arrives in the exchange.
+    pub(super) fn send(&self, request: Outgoing) -> Exchange {
+        let pipe = Arc::new(Pipe::default());
+        let end = Ended(Arc::clone(&pipe));
+        let connecting = Connecting::default();
+        let task = self.handle.spawn(connecting.clone().scope(async move {
+            let result = request.carry(&end.0, &connecting).await;
+            end.0.finish(result);
+        }));
+        Exchange { pipe, task: task.abort_handle() }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Ends the answer when its task is gone, in whatever way.
+struct Ended(Arc<Pipe>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.finish(Err(ErrorKind::Incomplete.into()));
+    }
+}
+
+/// A request under way, as the thread that waits for it sees it.
+pub(super) struct Exchange {
+    pipe: Arc<Pipe>,
+    task: AbortHandle,
+}
+
+impl Exchange {
+    pub(super) fn head(&self) -> Result<Answer, Failure> {
+        self.pipe.head()
+    }
+
+    pub(super) fn block(&self) -> Result<Option<Bytes>, Failure> {
+        self.pipe.block()
+    }
+
+    /// Waits until the connection is free, or gone: at most [`DRAIN_TIME`].
+    pub(super) fn drain(&self) -> Result<(), Failure> {
+        loop {
+            match self.pipe.block() {
+                Ok(Some(_)) => {}
+                Err(failure) if matches!(failure.kind(), ErrorKind::Cancelled) => return Err(failure),
+                // Nobody wants the body, so its errors are nobody's either.
+                Ok(None) | Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    pub(super) fn cancel(&self) {
+        self.pipe.cancel();
+        self.task.abort();
+    }
+}
+
+/// A request, ready to be sent.
+pub(super) struct Outgoing {
+    pub(super) client: reqwest::Client,
+    pub(super) request: reqwest::Request,
+    pub(super) url: Url,
+    pub(super) wanted: bool,
+    pub(super) read_timeout: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Outgoing {
+    /// Sends it and hands the answer over, block by block.
+    async fn carry(self, pipe: &Pipe, connecting: &Connecting) -> Result<(), Failure> {
+        let start = Instant::now();
+        let Self { client, request, url, wanted, read_timeout, .. } = &self;
+        let request = request.try_clone().ok_or_else(|| Failure::from(ErrorKind::Unsupported))?;
+        let mut response = self.head(client.execute(request), connecting, start).await?;
+        let connected = connecting.time();
+        let timing = Timing {
+            connecting: connected,
+            waiting: start.elapsed().saturating_sub(connected),
+            receiving: Duration::ZERO,
+        };
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let wanted = *wanted && status.is_success();
+        pipe.put_head(Answer { status, headers, timing });
+        if !wanted {
+            let drained = async {
+                let mut length = 0;
+                while let Ok(Some(block)) = response.chunk().await {
+                    length += block.len();
+                    if length > DRAIN_BYTES {
+                        break;
+                    }
+                }
+            };
+            let _ = timeout(DRAIN_TIME, drained).await;
+            yield_now().await;
+            return Ok(());
+        }
+        loop {
+            poll_fn(|context| pipe.poll_room(context)).await;
+            let limit = self.limit(Instant::now() + *read_timeout);
+            match timeout_at(limit.into(), response.chunk()).await {
+                Ok(Ok(Some(block))) => pipe.put_block(block),
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => return Err(failure_of(error, url)),
+                Err(_) => return Err(self.too_late("body")),
+            }
+        }
+        // The connection goes back to the others a moment after the last block: what is sent next shall find it.
+        drop(response);
+        yield_now().await;
+        Ok(())
+    }
+
+    /// Waits for the head: the time-out for reading begins when the connection is there.
+    async fn head(
+        &self,
+        response: impl Future<Output = reqwest::Result<reqwest::Response>>,
+        connecting: &Connecting,
+        start: Instant,
+    ) -> Result<reqwest::Response, Failure> {
+        let mut response = pin!(response);
+        let mut limit = start + self.read_timeout;
+        loop {
+            match timeout_at(self.limit(limit).into(), &mut response).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => return Err(failure_of(error, &self.url)),
+                Err(_) if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                    return Err(self.too_late("head"));
+                }
+                Err(_) => {}
+            }
+            let later = match connecting.until() {
+                // The client ends that by itself.
+                None => Instant::now() + self.connect_timeout,
+                Some(connected) => connected.unwrap_or(start) + self.read_timeout,
+            };
+            if later <= limit {
+                return Err(self.too_late("head"));
+            }
+            limit = later;
+        }
+    }
+
+    fn limit(&self, limit: Instant) -> Instant {
+        self.deadline.map_or(limit, |deadline| deadline.min(limit))
+    }
+
+    fn too_late(&self, part: &str) -> Failure {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Failure::new(ErrorKind::Timeout, "the deadline has passed").transient(false);
+        }
+        let (host, seconds) = (redacted(&self.url), self.read_timeout.as_secs_f64());
+        let message = format!("no byte of the {part} came from {} within {seconds} s", host.authority());
+        Failure::new(ErrorKind::Timeout, message)
+    }
+}

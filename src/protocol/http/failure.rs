@@ -1,0 +1,88 @@
+//! What the client library's errors mean.
+
+use std::error::Error;
+use std::io;
+
+use url::Url;
+
+use crate::error::{ErrorKind, Failure, redacted};
+
+/// What is found in the chain of an error's sources.
+#[derive(Default)]
+struct Causes {
+    system: Option<io::ErrorKind>,
+    tls: bool,
+    broken: bool,
+    malformed: bool,
+    proxy: bool,
+    root: String,
+}
+
+impl Causes {
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut causes = Self::default();
+        let mut next = Some(error);
+        while let Some(error) = next {
+            causes.root = error.to_string();
+            causes.tls |= error.is::<rustls::Error>();
+            causes.proxy |= causes.root.contains("proxy auth");
+            if let Some(http) = error.downcast_ref::<hyper::Error>() {
+                causes.broken |= http.is_incomplete_message() || http.is_canceled() || http.is_closed();
+                causes.malformed |= http.is_parse();
+            }
+            next = error.source();
+            if let Some(system) = error.downcast_ref::<io::Error>() {
+                causes.system = Some(system.kind());
+                // What an `io::Error` wraps is no source of it.
+                if let Some(inner) = system.get_ref() {
+                    next = Some(inner);
+                }
+            }
+        }
+        causes
+    }
+
+    fn cut(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        matches!(self.system, Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
+    }
+}
+
+/// Turns an error of the library into a failure.
+pub(crate) fn failure_of(error: reqwest::Error, url: &Url) -> Failure {
+    // Ours has been redacted, the library's has not.
+    let error = error.without_url();
+    let causes = Causes::of(&error);
+    let (host, root) = (redacted(url), &causes.root);
+    let host = host.authority();
+    let failure = |kind, message| Failure::new(kind, message);
+    if error.is_builder() {
+        return failure(ErrorKind::Unsupported, format!("this cannot be sent: {root}"));
+    }
+    if causes.proxy {
+        return failure(ErrorKind::Unauthorized, "the proxy wants other credentials".to_owned());
+    }
+    if error.is_timeout() && error.is_connect() {
+        return failure(ErrorKind::Timeout, format!("no connection to {host} within the time allowed"));
+    }
+    if error.is_timeout() {
+        return failure(ErrorKind::Timeout, format!("{host} did not answer within the time allowed"));
+    }
+    if causes.tls {
+        return failure(ErrorKind::Tls, format!("no secure connection to {host}: {root}"));
+    }
+    if error.is_connect() && causes.cut() && url.scheme() == "https" {
+        let cut = failure(ErrorKind::Tls, format!("{host} cut the TLS handshake: {root}"));
+        return cut.transient(true);
+    }
+    if error.is_connect() {
+        return failure(ErrorKind::Connect, format!("cannot connect to {host}: {root}"));
+    }
+    if causes.malformed && !causes.broken {
+        return failure(ErrorKind::Other, format!("what {host} answered is not valid HTTP: {root}"));
+    }
+    if error.is_body() || error.is_decode() || causes.broken || causes.system.is_some() {
+        return failure(ErrorKind::Incomplete, format!("{host} broke off: {root}"));
+    }
+    failure(ErrorKind::Other, format!("the request to {host} failed: {root}"))
+}

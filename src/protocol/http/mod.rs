@@ -1,0 +1,265 @@
+//! HTTP and HTTPS, through an asynchronous client on a thread of our own.
+
+mod answer;
+mod client;
+mod driver;
+mod failure;
+mod pipe;
+
+use std::fmt;
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::StatusCode;
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE};
+use url::Url;
+
+pub(crate) use answer::interpret;
+use client::{Client, ClientKey};
+use driver::Exchange;
+pub(crate) use failure::failure_of;
+
+use crate::cancel::Hook;
+use crate::context::Context;
+use crate::error::{ErrorKind, Failure, redacted};
+use crate::limits::Permit;
+use crate::protocol::Protocol;
+use crate::reply::Reply;
+use crate::request::{Credentials, Method, Request, header};
+use crate::settings::HttpSettings;
+use crate::transfer::Transfer;
+
+/// A download over HTTP or HTTPS.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use ganymede::{Context, Download, FileWriter, HttpDownload};
+///
+/// HttpDownload::get("https://example.com/image.iso")?
+///     .read_timeout(Duration::from_secs(10))
+///     .user("amy", "secret")
+///     .writer(FileWriter::new("image.iso"))
+///     .run(&Context::new())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type HttpDownload = Transfer<Http>;
+
+/// The protocol of `http:` and `https:` URLs (RFC 9110, RFC 9112).
+///
+/// Clients, and with them connections, are kept in the context, one for each set of settings that must not be shared.
+/// Content codings are never asked for: the bytes are the origin's. Redirects are followed to http and https only,
+/// from https to http not at all unless [allowed](Self::allow_downgrade), and on another origin the caller's headers
+/// and credentials stay behind.
+///
+/// A URL is sent as the `url` crate writes it, which leaves everything that is valid in a URL as it is but a `'` in
+/// a query, which becomes `%27`, and segments that are `.` or `..`, which are resolved.
+///
+/// ```
+/// use ganymede::{Factory, Http};
+///
+/// let http = Http::new().header("accept", "text/plain").max_redirects(3);
+/// let factory = Factory::new().http(http);
+/// # let _ = factory;
+/// ```
+#[derive(Clone, Default)]
+pub struct Http {
+    pub(crate) settings: Arc<HttpSettings>,
+}
+
+impl Http {
+    /// Makes the protocol with default settings.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn client(&self, url: &Url, context: &Context) -> Result<Arc<Client>, Failure> {
+        let key = ClientKey { settings: self.settings.client.clone(), secure: url.scheme() == "https" };
+        context.slot(key, |context| Client::new(&self.settings.client, url.scheme() == "https", context))
+    }
+
+    fn build(&self, client: &Client, request: &Request) -> Result<reqwest::Request, Failure> {
+        let settings = &self.settings;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut credentials = request.credentials();
+        if request.is_trusted() {
+            for (name, value) in &settings.headers {
+                let (name, value) = header(name, value)?;
+                headers.insert(name, value);
+            }
+            credentials = credentials.or_else(|| settings.client.credentials.clone());
+        }
+        describe(request, &mut headers);
+        let url = redacted(request.url());
+        let mut builder = match request.method() {
+            Method::Get => client.library.get(url),
+            Method::Head => client.library.head(url),
+        };
+        // Before the headers, so that one that the caller made wins.
+        builder = match credentials {
+            Some(Credentials::Password { user, password }) => builder.basic_auth(user, Some(password)),
+            Some(Credentials::Bearer(token)) => builder.bearer_auth(token),
+            None => builder,
+        };
+        builder = builder.headers(headers);
+        if let Some(hook) = &settings.request_hook {
+            builder = hook.apply(builder);
+        }
+        builder.build().map_err(|error| failure_of(error, request.url()))
+    }
+
+    /// Returns where a redirect leads.
+    fn redirect(&self, request: &Request, headers: &HeaderMap) -> Result<Url, Failure> {
+        let here = request.display_url();
+        let bad = |why: String| Failure::new(ErrorKind::Redirect, format!("{here} {why}"));
+        let location = headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let location = location.ok_or_else(|| bad("redirects without saying where to".to_owned()))?;
+        let target = request.url().join(&location).map_err(|error| {
+            bad(format!("redirects to {location:?}, which is not a URL")).caused_by(error)
+        })?;
+        match (request.url().scheme(), target.scheme()) {
+            ("https", "http") if !self.settings.downgrade => {
+                Err(bad(format!("redirects from https to http, {}, which is not allowed", redacted(&target))))
+            }
+            (_, "http" | "https") => Ok(target),
+            (_, scheme) => Err(bad(format!("redirects to the scheme {scheme}, which is not followed"))),
+        }
+    }
+}
+
+/// Writes what the request says into headers.
+pub(crate) fn describe(request: &Request, headers: &mut HeaderMap) {
+    if let Some(own) = request.headers() {
+        for (name, value) in own {
+            headers.insert(name, value.clone());
+        }
+    }
+    if let Some(range) = request.range() {
+        // What is asked for is never text that no header may hold.
+        if let Ok(value) = HeaderValue::from_str(&range.to_string()) {
+            headers.insert(RANGE, value);
+        }
+        if let Some(Ok(value)) = request.if_range().map(|validator| HeaderValue::from_str(validator.text())) {
+            headers.insert(IF_RANGE, value);
+        }
+    }
+}
+
+impl HttpDownload {
+    /// Makes a download of an `http:` or `https:` URL.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if the text is no absolute URL.
+    pub fn get(url: &str) -> Result<Self, Failure> {
+        Ok(Self::new(Request::get(url)?, Http::new()))
+    }
+}
+
+impl Protocol for Http {
+    fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
+        let mut request = request.clone();
+        for _ in 0..=self.settings.max_redirects {
+            if !matches!(request.url().scheme(), "http" | "https") {
+                let message = format!("{} is not an http or https URL", request.display_url());
+                return Err(Failure::new(ErrorKind::Unsupported, message));
+            }
+            let client = self.client(request.url(), context)?;
+            let permit = context.permit(request.url())?;
+            let built = self.build(&client, &request)?;
+            let exchange = Arc::new(client.send(built, self.settings.read_timeout, &request));
+            let cancelling = Arc::clone(&exchange);
+            let hook = context.on_cancel(move || cancelling.cancel());
+            let answer = exchange.head()?;
+            let status = answer.status;
+            if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+                exchange.drain()?;
+                let target = self.redirect(&request, &answer.headers)?;
+                tracing::debug!(%status, target = %redacted(&target), "redirected");
+                request.follow(&target)?;
+                continue;
+            }
+            let timing = answer.timing;
+            let (head, has_body) = match interpret(status, answer.headers, &request) {
+                Ok(head) => head,
+                Err(failure) => {
+                    exchange.drain()?;
+                    return Err(failure);
+                }
+            };
+            if !has_body {
+                exchange.drain()?;
+                return Ok(Reply::bodiless(head).with_timing(timing));
+            }
+            let body = Body {
+                exchange,
+                block: Bytes::new(),
+                done: false,
+                _hook: hook,
+                permit: Some(permit),
+                _client: client,
+            };
+            return Ok(Reply::new(head, body).with_timing(timing));
+        }
+        let message = format!("more than {} redirects", self.settings.max_redirects);
+        Err(Failure::new(ErrorKind::Redirect, message))
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").finish_non_exhaustive()
+    }
+}
+
+/// The body of a reply, while it arrives.
+struct Body {
+    exchange: Arc<Exchange>,
+    block: Bytes,
+    done: bool,
+    _hook: Hook,
+    /// Given back at the end of the body, when the connection is free again.
+    permit: Option<Permit>,
+    /// The thread that carries it must outlast the context that it was sent in.
+    _client: Arc<Client>,
+}
+
+impl BufRead for Body {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.block.is_empty() && !self.done {
+            match self.exchange.block()? {
+                Some(block) => self.block = block,
+                None => {
+                    self.done = true;
+                    self.permit = None;
+                }
+            }
+        }
+        Ok(&self.block)
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.block.advance(length.min(self.block.len()));
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(buffer)?;
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // Before the permit: whoever gets that may open a connection in place of this one.
+        self.exchange.cancel();
+    }
+}
+
+/// How long and how much of a body that nobody wants is read so that its connection can be used again.
+pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(500);
+pub(crate) const DRAIN_BYTES: usize = 64 << 10;

@@ -1,0 +1,126 @@
+//! The hand-over from the client's thread to the one that waits for the answer.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{ErrorKind, Failure};
+use crate::reply::Timing;
+
+/// How many bytes may wait to be taken, before the client stops reading from its socket.
+const CAPACITY: usize = 1 << 20;
+
+/// What came before the body.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) timing: Timing,
+}
+
+/// One answer on its way: a head, blocks, and an end.
+///
+/// A blocking face for one thread and an asynchronous one for the other; every wait of the former ends at once when
+/// it is [cancelled](Pipe::cancel).
+#[derive(Default)]
+pub(super) struct Pipe {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    head: Option<Box<Answer>>,
+    blocks: VecDeque<Bytes>,
+    waiting: usize,
+    end: Option<Result<(), Failure>>,
+    cancelled: bool,
+    writer: Option<Waker>,
+}
+
+impl Pipe {
+    /// Waits for the head.
+    pub(super) fn head(&self) -> Result<Answer, Failure> {
+        let mut state = self.state.lock();
+        loop {
+            if state.cancelled {
+                return Err(Failure::cancelled());
+            }
+            if let Some(head) = state.head.take() {
+                return Ok(*head);
+            }
+            match &state.end {
+                Some(Err(failure)) => return Err(failure.clone()),
+                Some(Ok(())) => return Err(ErrorKind::Incomplete.into()),
+                None => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    /// Waits for the next block; `None` is the end of a complete body.
+    pub(super) fn block(&self) -> Result<Option<Bytes>, Failure> {
+        let mut state = self.state.lock();
+        loop {
+            if state.cancelled {
+                return Err(Failure::cancelled());
+            }
+            if let Some(block) = state.blocks.pop_front() {
+                state.waiting -= block.len();
+                if state.waiting < CAPACITY / 2
+                    && let Some(writer) = state.writer.take()
+                {
+                    drop(state);
+                    writer.wake();
+                }
+                return Ok(Some(block));
+            }
+            match &state.end {
+                Some(Err(failure)) => return Err(failure.clone()),
+                Some(Ok(())) => return Ok(None),
+                None => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    /// Ends all waiting, for good.
+    pub(super) fn cancel(&self) {
+        self.state.lock().cancelled = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn put_head(&self, head: Answer) {
+        self.state.lock().head = Some(Box::new(head));
+        self.changed.notify_one();
+    }
+
+    pub(super) fn put_block(&self, block: Bytes) {
+        let mut state = self.state.lock();
+        state.waiting += block.len();
+        state.blocks.push_back(block);
+        // Who is behind finds the other blocks without being woken.
+        let first = state.blocks.len() == 1;
+        drop(state);
+        if first {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Is ready when there is room for another block.
+    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.waiting < CAPACITY {
+            return Poll::Ready(());
+        }
+        state.writer = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ends the answer; a second end changes nothing.
+    pub(super) fn finish(&self, end: Result<(), Failure>) {
+        self.state.lock().end.get_or_insert(end);
+        self.changed.notify_one();
+    }
+}

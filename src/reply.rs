@@ -1,0 +1,302 @@
+//! What a protocol answers: a head, and a body.
+
+use std::fmt;
+use std::io::BufRead;
+use std::time::{Duration, SystemTime};
+
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use url::Url;
+
+/// What a content is recognised by when it is asked for again (RFC 9110 §8.8).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Validator {
+    /// A strong entity tag, with its quotes: the same tag is the same bytes.
+    ETag(String),
+    /// A time of modification, as an HTTP date.
+    LastModified(String),
+}
+
+impl Validator {
+    /// Returns the value of the header that holds it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::ETag(text) | Self::LastModified(text) => text,
+        }
+    }
+}
+
+/// What is known of a content before its first byte.
+///
+/// Every protocol speaks of it in HTTP's words, so that a streamer forwards the head of any of them.
+///
+/// ```
+/// use ganymede::Head;
+///
+/// let head = Head::new("ftp://example.com/a".parse()?).with_length(Some(10));
+/// assert_eq!((head.status().as_u16(), head.length(), head.offset()), (200, Some(10), 0));
+/// assert_eq!(head.header("content-length"), Some("10"));
+/// # Ok::<(), url::ParseError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Head {
+    url: Url,
+    status: StatusCode,
+    headers: HeaderMap,
+    offset: u64,
+    length: Option<u64>,
+    total: Option<u64>,
+}
+
+impl Head {
+    /// Makes the head of a whole content of unknown length; `url` is where it was found in the end.
+    #[must_use]
+    pub fn new(url: Url) -> Self {
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        Self { url: crate::error::redacted(&url), status, headers, offset: 0, length: None, total: None }
+    }
+
+    /// Sets the status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Sets all headers at once; nothing is read from them.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Sets the length of a whole content, in bytes, and its `Content-Length`.
+    #[must_use]
+    pub fn with_length(mut self, length: Option<u64>) -> Self {
+        self.length = length;
+        self.total = length;
+        match length {
+            Some(length) => drop(self.headers.insert(CONTENT_LENGTH, length.into())),
+            None => drop(self.headers.remove(CONTENT_LENGTH)),
+        }
+        self
+    }
+
+    /// Makes it the head of a part: `length` bytes from `offset` of a content of `total` bytes.
+    #[must_use]
+    pub fn with_part(mut self, offset: u64, length: Option<u64>, total: Option<u64>) -> Self {
+        self = self.with_length(length).with_status(StatusCode::PARTIAL_CONTENT);
+        (self.offset, self.total) = (offset, total);
+        if let Some(length) = length.filter(|length| *length > 0) {
+            let total = total.map_or_else(|| "*".to_owned(), |total| total.to_string());
+            let text = format!("bytes {offset}-{}/{total}", offset.saturating_add(length - 1));
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                self.headers.insert(CONTENT_RANGE, value);
+            }
+        }
+        self
+    }
+
+    /// Sets when the content was modified, and its `Last-Modified`.
+    #[must_use]
+    pub fn with_modified(mut self, modified: SystemTime) -> Self {
+        // Times before 1970 have no HTTP date, and the formatter panics on them.
+        if modified >= SystemTime::UNIX_EPOCH
+            && let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(modified))
+        {
+            self.headers.insert(LAST_MODIFIED, value);
+        }
+        self
+    }
+
+    /// Sets a header; one that no header may be is left out.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+        {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// Returns where the content was found, after redirects and without credentials.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Returns the status: 200 for a whole content, 206 for a part, 304 for one that has not changed.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns all headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Returns the value of a header, if there is one and it is text.
+    #[must_use]
+    pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the position in the whole content of the body's first byte.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns how many bytes the body has.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Returns how many bytes the whole content has.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// Returns the entity tag as it came, weak or strong.
+    #[must_use]
+    pub fn etag(&self) -> Option<&str> {
+        self.header(ETAG)
+    }
+
+    /// Returns the entity tag if it is strong: the same tag is the same bytes.
+    #[must_use]
+    pub fn strong_etag(&self) -> Option<&str> {
+        self.etag().filter(|tag| tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"'))
+    }
+
+    /// Returns when the content was modified.
+    #[must_use]
+    pub fn modified(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.header(LAST_MODIFIED)?).ok()
+    }
+
+    /// Returns what a continuation is guarded by: a strong entity tag, else a time that is strong as well.
+    ///
+    /// A time is strong when it is at least a second older than the reply (RFC 9110 §8.8.2.2); a reply without a
+    /// date, as that of a file, is taken to be of now.
+    #[must_use]
+    pub fn validator(&self) -> Option<Validator> {
+        if let Some(tag) = self.strong_etag() {
+            return Some(Validator::ETag(tag.to_owned()));
+        }
+        let modified = self.modified()?;
+        let date = self.header(DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+        let age = date.unwrap_or_else(SystemTime::now).duration_since(modified).ok()?;
+        let text = self.header(LAST_MODIFIED)?.to_owned();
+        (age >= Duration::from_secs(1)).then_some(Validator::LastModified(text))
+    }
+
+    /// Returns the headers that go on to a next recipient.
+    ///
+    /// Left out are those of this connection only (RFC 9110 §7.6.1: `Connection`, what it names, and the known ones)
+    /// and cookies, which are between the origin and who asked it.
+    #[must_use]
+    pub fn end_to_end(&self) -> HeaderMap {
+        const DROPPED: [&str; 11] = [
+            "connection",
+            "proxy-connection",
+            "keep-alive",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "proxy-authenticate",
+            "proxy-authorization",
+            "set-cookie",
+            "set-cookie2",
+        ];
+        let named: Vec<String> = (self.headers.get_all("connection").iter())
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|name| name.trim().to_ascii_lowercase())
+            .collect();
+        let stays = |name: &HeaderName| {
+            DROPPED.contains(&name.as_str()) || named.iter().any(|other| other == name.as_str())
+        };
+        let passing = self.headers.iter().filter(|(name, _)| !stays(name));
+        passing.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
+/// How long a reply took to arrive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// For name resolution, connection and handshake; zero on a connection that was there already.
+    pub connecting: Duration,
+    /// From then until the head was there.
+    pub waiting: Duration,
+    /// From then until the last byte.
+    pub receiving: Duration,
+}
+
+/// A protocol's answer: a head, and a body to read.
+///
+/// The body ends with `Ok(&[])` only when the protocol knows that it is complete; its errors are
+/// [`Failure`](crate::Failure)s or those of the system, as `io::Error`.
+pub struct Reply {
+    head: Head,
+    body: Option<Box<dyn BufRead + Send>>,
+    timing: Timing,
+}
+
+impl Reply {
+    /// Makes a reply with a body.
+    #[must_use]
+    pub fn new(head: Head, body: impl BufRead + Send + 'static) -> Self {
+        Self { head, body: Some(Box::new(body)), timing: Timing::default() }
+    }
+
+    /// Makes a reply that has no body at all: to HEAD, or 304.
+    #[must_use]
+    pub fn bodiless(head: Head) -> Self {
+        Self { head, body: None, timing: Timing::default() }
+    }
+
+    /// Says how long it took until the head was there.
+    #[must_use]
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Returns the head.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Returns how long it took until the head was there.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// Tells whether there is a body.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Takes it apart: the head, and the body if there is one.
+    #[must_use]
+    pub fn into_parts(self) -> (Head, Option<Box<dyn BufRead + Send>>) {
+        (self.head, self.body)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("head", &self.head).field("has_body", &self.body.is_some()).finish()
+    }
+}

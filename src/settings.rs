@@ -1,0 +1,204 @@
+//! The settings of HTTP, as builder methods of the protocol and of a download over it.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::protocol::http::{Http, HttpDownload};
+use crate::request::Credentials;
+
+/// What an [`Http`] was told.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpSettings {
+    pub(crate) client: ClientSettings,
+    pub(crate) read_timeout: Duration,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) max_redirects: u32,
+    pub(crate) downgrade: bool,
+    pub(crate) request_hook: Option<Hooked<reqwest::RequestBuilder>>,
+}
+
+/// The part of the settings that makes a client: all that two downloads must agree on to share connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ClientSettings {
+    pub(crate) connect_timeout: Duration,
+    /// No part of the client, but connections that were used with other credentials are not shared either.
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) ca_certificates: Vec<PathBuf>,
+    /// The files of the certificate and of its key.
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
+    pub(crate) verify: bool,
+    pub(crate) proxy: Proxy,
+    pub(crate) hook: Option<Hooked<reqwest::ClientBuilder>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Proxy {
+    /// What the environment names.
+    Environment,
+    None,
+    /// This URL, which may hold credentials.
+    Url(String),
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            Self::None => "None",
+            Self::Url(_) => "Url(..)",
+        })
+    }
+}
+
+/// A function of the caller's that changes a builder of the client library.
+///
+/// Two are equal when they are the same one; a key that holds it keeps its address from being used again.
+pub(crate) struct Hooked<B>(Arc<dyn Fn(B) -> B + Send + Sync>);
+
+impl<B> Hooked<B> {
+    pub(crate) fn apply(&self, builder: B) -> B {
+        (self.0)(builder)
+    }
+
+    fn address(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
+    }
+}
+
+impl<B> Clone for Hooked<B> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<B> PartialEq for Hooked<B> {
+    fn eq(&self, other: &Self) -> bool {
+        self.address() == other.address()
+    }
+}
+
+impl<B> Eq for Hooked<B> {}
+
+impl<B> Hash for Hooked<B> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.address().hash(state);
+    }
+}
+
+impl<B> fmt::Debug for Hooked<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hooked(..)")
+    }
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            client: ClientSettings {
+                connect_timeout: Duration::from_secs(10),
+                credentials: None,
+                ca_certificates: Vec::new(),
+                identity: None,
+                verify: true,
+                proxy: Proxy::Environment,
+                hook: None,
+            },
+            read_timeout: Duration::from_secs(30),
+            headers: Vec::new(),
+            max_redirects: 10,
+            downgrade: false,
+            request_hook: None,
+        }
+    }
+}
+
+/// Writes each setting once, for the protocol and for a download over it.
+macro_rules! settings {
+    ($($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),*) = |$settings:ident| $change:expr;)*) => {
+        /// Settings; those that are not made keep their defaults.
+        impl Http {
+            $($(#[$meta])*
+            #[must_use]
+            pub fn $name(mut self, $($argument: $type),*) -> Self {
+                let $settings = Arc::make_mut(&mut self.settings);
+                $change;
+                self
+            })*
+        }
+
+        /// Settings of the protocol; those that are not made keep their defaults.
+        impl HttpDownload {
+            $($(#[$meta])*
+            #[must_use]
+            pub fn $name(self, $($argument: $type),*) -> Self {
+                self.map(|http| http.$name($($argument),*))
+            })*
+        }
+    };
+}
+
+settings! {
+    /// Sets how long name resolution, connection and handshake may take together; 10 seconds unless set.
+    fn connect_timeout(timeout: Duration) = |settings| settings.client.connect_timeout = timeout;
+
+    /// Sets how long the source may send nothing, before the head and between bytes; 30 seconds unless set.
+    ///
+    /// A slow but steady source never trips it; the [deadline](crate::Transfer::deadline) of a download does that.
+    fn read_timeout(timeout: Duration) = |settings| settings.read_timeout = timeout;
+
+    /// Sends a name and a password (RFC 7617), to the origin of the caller's URL only.
+    fn user(user: impl Into<String>, password: impl Into<String>) = |settings| {
+        settings.client.credentials = Some(Credentials::password(user, password));
+    };
+
+    /// Sends a bearer token (RFC 6750), to the origin of the caller's URL only.
+    fn bearer_token(token: impl Into<String>) = |settings| {
+        settings.client.credentials = Some(Credentials::bearer(token));
+    };
+
+    /// Trusts the certificates in a PEM file, and no others; several files add up.
+    ///
+    /// It is read before the first connection; one that cannot be read fails the download.
+    fn ca_certificate(file: impl Into<PathBuf>) = |settings| settings.client.ca_certificates.push(file.into());
+
+    /// Shows a certificate, with its chain, and proves it with a key, from two PEM files or twice the same.
+    ///
+    /// They are read before the first connection; one that cannot be read fails the download.
+    fn client_certificate(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) = |settings| {
+        settings.client.identity = Some((certificate.into(), key.into()));
+    };
+
+    /// Sets whether the server must prove who it is; without that, anyone on the way can read and change all.
+    fn verify(verify: bool) = |settings| settings.client.verify = verify;
+
+    /// Goes through the proxy at this URL, whose credentials may be in it.
+    fn proxy(url: impl Into<String>) = |settings| settings.client.proxy = Proxy::Url(url.into());
+
+    /// Goes through no proxy, whatever the environment names.
+    fn no_proxy() = |settings| settings.client.proxy = Proxy::None;
+
+    /// Sends a header, to the origin of the caller's URL only; one of the same name replaces it.
+    fn header(name: impl Into<String>, value: impl Into<String>) = |settings| {
+        settings.headers.push((name.into(), value.into()));
+    };
+
+    /// Sets how many redirects are followed; 10 unless set.
+    fn max_redirects(redirects: u32) = |settings| settings.max_redirects = redirects;
+
+    /// Allows redirects from https to http.
+    fn allow_downgrade() = |settings| settings.downgrade = true;
+
+    /// Changes the client library's own builder, after all settings were made on it.
+    ///
+    /// Downloads share a client only if they were given the very same hook, as by a clone of the protocol. Redirects
+    /// are followed by the protocol and not by the client, whatever the hook says.
+    fn client_hook(hook: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static)
+        = |settings| settings.client.hook = Some(Hooked(Arc::new(hook)));
+
+    /// Changes the client library's own builder of each request, those to redirect targets too.
+    fn request_hook(hook: impl Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder + Send + Sync + 'static)
+        = |settings| settings.request_hook = Some(Hooked(Arc::new(hook)));
+}

@@ -1,0 +1,98 @@
+//! Where the bytes go.
+
+mod buffer;
+mod file;
+mod tee;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+pub use buffer::BufferWriter;
+pub use file::FileWriter;
+pub use tee::TeeWriter;
+
+use crate::reply::Head;
+
+/// Where a content goes: a specification, shared by all attempts.
+///
+/// For each copy of the bytes a fresh [`Output`] is opened from it. A closure that opens one is a writer, too.
+///
+/// ```
+/// use std::io;
+/// use ganymede::{Head, Output, Writer};
+///
+/// /// Counts the lines of a text, and prints the number when the text is complete.
+/// struct LineCount;
+/// struct Counting(usize);
+///
+/// impl Writer for LineCount {
+///     fn open(&self) -> io::Result<Box<dyn Output>> { Ok(Box::new(Counting(0))) }
+/// }
+/// impl io::Write for Counting {
+///     fn write(&mut self, block: &[u8]) -> io::Result<usize> {
+///         self.0 += block.iter().filter(|byte| **byte == b'\n').count();
+///         Ok(block.len())
+///     }
+///     fn flush(&mut self) -> io::Result<()> { Ok(()) }
+/// }
+/// impl Output for Counting {
+///     fn begin(&mut self, _: &Head, _: u64) -> io::Result<()> { Ok(()) }
+///     fn commit(self: Box<Self>) -> io::Result<()> { println!("{} lines", self.0); Ok(()) }
+/// }
+/// # let _ = LineCount;
+/// ```
+pub trait Writer: Send + Sync {
+    /// Opens the output of one copy, before anything is sent.
+    ///
+    /// # Errors
+    /// Those of the system, when nothing could be written there anyway.
+    fn open(&self) -> io::Result<Box<dyn Output>>;
+}
+
+/// One copy of a content in the making; nothing is at the target unless it is committed.
+pub trait Output: Write + Send {
+    /// Returns at which byte of the content the output can go on, asked when it was opened and after each failure.
+    ///
+    /// 0, the default, is that of an output that always starts anew.
+    fn offset(&self) -> u64 {
+        0
+    }
+
+    /// Learns what is known of the content, before its first byte is written and each time a new reply goes on.
+    ///
+    /// `offset` is where that reply begins: [`offset()`](Self::offset), or 0, where all that was kept is discarded.
+    ///
+    /// # Errors
+    /// Those of the system; the attempt fails.
+    fn begin(&mut self, head: &Head, offset: u64) -> io::Result<()>;
+
+    /// Makes the content real. Dropped without this, nothing of it is left at the target.
+    ///
+    /// # Errors
+    /// Those of the system; the attempt fails, and nothing is at the target.
+    fn commit(self: Box<Self>) -> io::Result<()>;
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<W: Writer + ?Sized> Writer for Arc<W> {
+    fn open(&self) -> io::Result<Box<dyn Output>> {
+        (**self).open()
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Writer for Box<dyn Writer> {
+    fn open(&self) -> io::Result<Box<dyn Output>> {
+        (**self).open()
+    }
+}
+
+/// Opens outputs by calling a function.
+impl<F> Writer for F
+where
+    F: Fn() -> io::Result<Box<dyn Output>> + Send + Sync,
+{
+    fn open(&self) -> io::Result<Box<dyn Output>> {
+        self()
+    }
+}

@@ -1,0 +1,57 @@
+//! Scripted servers for tests: every byte, pause and broken connection is under the test's control.
+//!
+//! - [`Origin`] is an HTTP/1.1 server, plain or over TLS, that answers each path with a [`Reply`]: a builder value
+//!   with validators, ranges, framing, pace and faults. A [`Gate`] makes a reply wait for the test.
+//! - [`Proxy`] forwards requests and opens tunnels; [`Silent`] never answers; [`Backlog`] never accepts;
+//!   [`closed_port`] refuses.
+//! - [`Authority`] issues the certificates, [`Ledger`] is what a server has seen and how a test waits for it.
+//! - [`Folder`], [`pattern`], [`wait_until`], [`descriptors`] and [`threads`] are what else most tests need.
+//!
+//! All of it is synchronous, on threads, on 127.0.0.1, on a port the system chooses. Dropping a server closes its
+//! connections, stalled ones too, and joins its threads.
+//!
+//! ```
+//! use ganymede_kit::{Origin, Reply, pattern};
+//!
+//! let origin = Origin::start();
+//! let whole = Reply::ok(pattern(10_000)).etag("\"one\"").ranges();
+//! let url = origin.sequence("/file", [whole.clone().cut_after(4_000), whole]);
+//! assert_eq!(url, origin.url("/file"));
+//! // .. download it ..
+//! assert_eq!(origin.requests("/file"), 0);
+//! ```
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "used by tests alone, where a panic is how a failure is told"
+)]
+
+mod answer;
+mod body;
+mod delivery;
+mod folder;
+mod gate;
+mod identity;
+mod ledger;
+mod origin;
+mod process;
+mod proxy;
+mod received;
+mod reply;
+mod server;
+mod silent;
+mod wire;
+
+pub use body::pattern;
+pub use folder::Folder;
+pub use gate::Gate;
+pub use identity::{Authority, Identity};
+pub use ledger::Ledger;
+pub use origin::Origin;
+pub use process::{PATIENCE, descriptors, threads, threads_named, wait_until};
+pub use proxy::Proxy;
+pub use received::Received;
+pub use reply::Reply;
+pub use silent::{Backlog, Silent, closed_port};
