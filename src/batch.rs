@@ -12,7 +12,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::context::Context;
 use crate::download::Download;
-use crate::error::{DownloadError, ErrorKind, Failure};
+use crate::error::DownloadError;
+use crate::failure::{ErrorKind, Failure};
 use crate::transfer::Receipt;
 
 /// Runs many downloads, a few at a time, and yields a [`Plan`] for each in order of completion.
@@ -413,7 +414,6 @@ impl<D> Plan<D> {
     }
 
     /// Takes it apart: the download, and how it ended.
-    #[must_use]
     pub fn into_parts(self) -> (D, Result<Receipt, DownloadError>) {
         (self.download, self.result)
     }

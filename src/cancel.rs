@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::error::Failure;
+use crate::failure::Failure;
 
 /// A flag that is raised once, seen by its children, and wakes who sleeps on it.
 #[derive(Clone)]

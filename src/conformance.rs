@@ -12,7 +12,7 @@
 //! fn zeros(request: &Request, context: &Context) -> Result<Reply, Failure> {
 //!     context.check()?;
 //!     let zeros = request.url().path().parse().map_err(|_| Failure::from(ErrorKind::NotFound))?;
-//!     let head = Head::new(request.url().clone()).with_length(Some(zeros));
+//!     let head = Head::new(request.url()).with_length(Some(zeros));
 //!     Ok(Reply::new(head, Cursor::new(vec![0; zeros as usize])))
 //! }
 //!
@@ -36,9 +36,9 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::digest::Algorithm;
 use crate::download::Download;
-use crate::error::{ErrorKind, Failure};
 use crate::event::{Action, Event};
 use crate::facts::Facts;
+use crate::failure::{ErrorKind, Failure};
 use crate::monitor::DownloadMonitor;
 use crate::protocol::Protocol;
 use crate::reply::Head;
@@ -96,7 +96,7 @@ pub fn protocol(source: &dyn Source) {
     says_what_is_missing(&protocol, &source.missing());
     let content =
         [vec![0; 300_000], sample(300_000)].into_iter().find(|content| source.serve(content).is_some());
-    let content = content.expect("the source has neither zeros nor other bytes");
+    let content = content.unwrap_or_else(|| panic!("the source has neither zeros nor other bytes"));
     if let Some(url) = source.broken(&content, 100_000) {
         tells_a_cut_from_an_end(&protocol, &url);
     }
@@ -223,9 +223,8 @@ fn stops_when_cancelled_before(protocol: &Arc<dyn Protocol>, url: &str) {
 
 fn tells_a_cut_from_an_end(protocol: &Arc<dyn Protocol>, url: &str) {
     let mut download = Transfer::new(request(url), Arc::clone(protocol)).writer(BufferWriter::new(1 << 20));
-    let error = match download.run(&Context::new()) {
-        Ok(_) => panic!("a body that was cut ends like a whole one"),
-        Err(error) => error,
+    let Err(error) = download.run(&Context::new()) else {
+        panic!("a body that was cut ends like a whole one")
     };
     assert!(matches!(error.kind(), ErrorKind::Incomplete), "a cut is incomplete, not {error:?}");
     assert!(error.is_transient(), "a cut is transient");
@@ -265,8 +264,8 @@ fn failures_survive_the_body() {
 /// # Panics
 /// When the writer does something wrong.
 pub fn writer(writer: &dyn Writer, target: &dyn Fn() -> Option<Vec<u8>>) {
-    let url = || "test:writer".parse().unwrap_or_else(|error| panic!("{error}"));
-    let head = |content: &[u8]| Head::new(url()).with_length(Some(content.len() as u64));
+    let url = request("test:writer").url().clone();
+    let head = |content: &[u8]| Head::new(&url).with_length(Some(content.len() as u64));
     let open = || writer.open().unwrap_or_else(|error| panic!("it cannot be opened: {error}"));
     let before = target();
 

@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use url::Url;
 
 use crate::cancel::{CancelToken, Hook};
-use crate::error::{ErrorKind, Failure};
+use crate::failure::{ErrorKind, Failure};
 use crate::limits::{Limits, Permit, Places};
 
 /// What downloads share: clients, sessions, tokens, mirror lists, limits; and a token that cancels them.

@@ -5,8 +5,8 @@ use std::io::Write;
 use url::Url;
 
 use crate::digest::Algorithm;
-use crate::error::{ErrorKind, Failure};
 use crate::facts::{Facts, Tally};
+use crate::failure::{ErrorKind, Failure};
 use crate::reply::{Head, Reply, Validator};
 use crate::request::{ByteRange, Request};
 use crate::validation::{Check, Validation, ValidationError};
@@ -29,6 +29,13 @@ struct Running {
     enforced: bool,
 }
 
+impl Running {
+    fn begin(validation: &impl AsRef<dyn Validation>) -> Self {
+        let validation = validation.as_ref();
+        Self { check: validation.begin(), enforced: validation.enforced() }
+    }
+}
+
 /// What was known of the content when its first byte came.
 struct Begun {
     source: Url,
@@ -44,10 +51,9 @@ impl Copy {
         mut digests: Vec<Algorithm>,
     ) -> Result<Self, Failure> {
         digests.extend(validations.iter().flat_map(|validation| validation.needs()));
-        let running = |v: &Box<dyn Validation>| Running { check: v.begin(), enforced: v.enforced() };
         Ok(Self {
             output: writer.map(Writer::open).transpose().map_err(Failure::writing)?,
-            checks: validations.iter().map(running).collect(),
+            checks: validations.iter().map(Running::begin).collect(),
             tally: Tally::new(digests),
             facts: None,
             warnings: Vec::new(),

@@ -7,8 +7,9 @@ use http::StatusCode;
 
 use crate::context::Context;
 use crate::copy::{Copy, restarts};
-use crate::error::{DownloadError, ErrorKind, Failure, redacted};
+use crate::error::{DownloadError, redacted};
 use crate::event::{Action, Event, EventHandler};
+use crate::failure::{ErrorKind, Failure};
 use crate::monitor::{DownloadMonitor, Phase};
 use crate::protocol::Protocol;
 use crate::reply::{Head, Reply, Timing};
@@ -46,7 +47,7 @@ impl<'a, P: Protocol> Run<'a, P> {
     }
 
     pub(crate) fn drive(mut self) -> Result<Receipt, DownloadError> {
-        self.watched(|monitor| monitor.start());
+        self.watched(DownloadMonitor::start);
         let result = self.attempts();
         let mut end = match &result {
             Ok(receipt) => {
@@ -159,7 +160,7 @@ impl<'a, P: Protocol> Run<'a, P> {
 
     /// Opens the state of a new copy.
     fn open(&self) -> Result<Copy, Failure> {
-        let wanted = self.transfer.monitors.iter().flat_map(|monitor| monitor.algorithms()).copied();
+        let wanted = self.transfer.monitors.iter().flat_map(DownloadMonitor::algorithms).copied();
         Copy::open(self.transfer.writer.as_deref(), &self.transfer.validations, wanted.collect())
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::context::Context;
-use crate::error::{DownloadError, Failure};
+use crate::error::DownloadError;
+use crate::failure::Failure;
 use crate::reply::Head;
 use crate::request::Request;
 use crate::transfer::Receipt;

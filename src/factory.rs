@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::context::Context;
-use crate::error::{ErrorKind, Failure};
+use crate::failure::{ErrorKind, Failure};
 use crate::protocol::Protocol;
 use crate::protocol::file::FileProtocol;
 use crate::protocol::http::Http;
@@ -21,7 +21,7 @@ use crate::transfer::Transfer;
 /// struct Empty;
 /// impl Protocol for Empty {
 ///     fn send(&self, request: &Request, _: &Context) -> Result<Reply, Failure> {
-///         Ok(Reply::new(Head::new(request.url().clone()), std::io::empty()))
+///         Ok(Reply::new(Head::new(request.url()), std::io::empty()))
 ///     }
 /// }
 ///

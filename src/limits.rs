@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use url::Url;
 
 use crate::context::Context;
-use crate::error::Failure;
+use crate::failure::Failure;
 
 /// The most connections a context keeps busy at once: unlimited, unless said otherwise.
 ///

@@ -35,7 +35,7 @@ impl Validator {
 /// ```
 /// use ganymede::Head;
 ///
-/// let head = Head::new("ftp://example.com/a".parse()?).with_length(Some(10));
+/// let head = Head::new(&"ftp://example.com/a".parse()?).with_length(Some(10));
 /// assert_eq!((head.status().as_u16(), head.length(), head.offset()), (200, Some(10), 0));
 /// assert_eq!(head.header("content-length"), Some("10"));
 /// # Ok::<(), url::ParseError>(())
@@ -53,9 +53,9 @@ pub struct Head {
 impl Head {
     /// Makes the head of a whole content of unknown length; `url` is where it was found in the end.
     #[must_use]
-    pub fn new(url: Url) -> Self {
+    pub fn new(url: &Url) -> Self {
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
-        Self { url: crate::error::redacted(&url), status, headers, offset: 0, length: None, total: None }
+        Self { url: crate::error::redacted(url), status, headers, offset: 0, length: None, total: None }
     }
 
     /// Sets the status.

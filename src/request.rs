@@ -6,7 +6,8 @@ use std::time::Instant;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::{Origin, Url};
 
-use crate::error::{ErrorKind, Failure, redacted};
+use crate::error::redacted;
+use crate::failure::{ErrorKind, Failure};
 use crate::reply::Validator;
 
 /// What is to be done: fetch the content, or ask about it only.

@@ -13,9 +13,9 @@ pub enum ValidationError {
     #[error("the digest is {actual}, expected {expected}")]
     Digest {
         /// What it should be.
-        expected: Digest,
+        expected: Box<Digest>,
         /// What the bytes have.
-        actual: Digest,
+        actual: Box<Digest>,
     },
     /// The size, in bytes, is another one.
     #[error("the size is {actual} bytes, expected {expected}")]
@@ -147,7 +147,9 @@ impl Check for DigestValidation {
     fn finish(self: Box<Self>, facts: &Facts) -> Result<(), ValidationError> {
         match facts.digest(self.0.algorithm()) {
             Some(actual) if actual == self.0 => Ok(()),
-            Some(actual) => Err(ValidationError::Digest { expected: self.0, actual }),
+            Some(actual) => {
+                Err(ValidationError::Digest { expected: Box::new(self.0), actual: Box::new(actual) })
+            }
             None => Err(ValidationError::custom(format!("no {} digest was computed", self.0.algorithm()))),
         }
     }

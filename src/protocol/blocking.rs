@@ -7,7 +7,7 @@ use reqwest::blocking::{Client, Response};
 use url::Url;
 
 use crate::context::Context;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::limits::Permit;
 use crate::protocol::Protocol;
 use crate::protocol::http::{describe, failure_of, interpret};

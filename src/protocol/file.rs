@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use crate::context::Context;
-use crate::error::{ErrorKind, Failure};
+use crate::failure::{ErrorKind, Failure};
 use crate::protocol::Protocol;
 use crate::reply::{Head, Reply};
 use crate::request::{Method, Request};
@@ -63,7 +63,7 @@ impl Protocol for FileProtocol {
         let mut file = File::open(&path).map_err(named)?;
         let metadata = file.metadata().map_err(named)?;
         let total = metadata.len();
-        let mut head = Head::new(url.clone()).with_length(Some(total));
+        let mut head = Head::new(url).with_length(Some(total));
         let mut length = total;
         if let Ok(modified) = metadata.modified() {
             head = head.with_modified(modified);

@@ -7,7 +7,7 @@ pub(crate) mod http;
 use std::sync::Arc;
 
 use crate::context::Context;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::reply::Reply;
 use crate::request::Request;
 
@@ -33,7 +33,7 @@ use crate::request::Request;
 /// impl Protocol for Data {
 ///     fn send(&self, request: &Request, _: &Context) -> Result<Reply, Failure> {
 ///         let text = request.url().path().trim_start_matches(',').to_owned().into_bytes();
-///         let head = Head::new(request.url().clone()).with_length(Some(text.len() as u64));
+///         let head = Head::new(request.url()).with_length(Some(text.len() as u64));
 ///         Ok(Reply::new(head, std::io::Cursor::new(text)))
 ///     }
 /// }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::error::{ErrorKind, Failure};
+use crate::failure::{ErrorKind, Failure};
 use crate::reply::Head;
 use crate::writer::{Output, Writer};
 

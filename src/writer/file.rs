@@ -44,7 +44,7 @@ impl FileWriter {
 impl Writer for FileWriter {
     fn open(&self) -> io::Result<Box<dyn Output>> {
         if self.path.file_name().is_none() {
-            return Err(named(io::Error::new(io::ErrorKind::InvalidInput, "it names no file"), &self.path));
+            return Err(named(&io::Error::new(io::ErrorKind::InvalidInput, "it names no file"), &self.path));
         }
         Ok(Box::new(FileOutput { path: self.path.clone(), file: None, written: 0, modified: None }))
     }
@@ -91,7 +91,7 @@ impl FileOutput {
 
 impl Write for FileOutput {
     fn write(&mut self, block: &[u8]) -> io::Result<usize> {
-        let length = self.file()?.write(block).map_err(|error| named(error, &self.path))?;
+        let length = self.file()?.write(block).map_err(|error| named(&error, &self.path))?;
         self.written += length as u64;
         Ok(length)
     }
@@ -109,14 +109,14 @@ impl Output for FileOutput {
     fn begin(&mut self, head: &Head, offset: u64) -> io::Result<()> {
         if self.path.is_dir() {
             let error = io::Error::new(io::ErrorKind::IsADirectory, "a folder of that name is there");
-            return Err(named(error, &self.path));
+            return Err(named(&error, &self.path));
         }
         self.modified = head.modified();
         if offset == 0 {
             self.written = 0;
             // The old one goes first, so that no two copies take space.
             self.file = None;
-            self.file = Some(self.create().map_err(|error| named(error, &self.path))?);
+            self.file = Some(self.create().map_err(|error| named(&error, &self.path))?);
         }
         Ok(())
     }
@@ -128,12 +128,12 @@ impl Output for FileOutput {
         }
         let Self { path, file, .. } = *self;
         let file = file.ok_or_else(|| io::Error::other("committed before it was begun"))?;
-        file.persist(&path).map_err(|failed| named(failed.error, &path))?;
+        file.persist(&path).map_err(|failed| named(&failed.error, &path))?;
         Ok(())
     }
 }
 
 /// Adds the path to what the system said.
-fn named(error: io::Error, path: &Path) -> io::Error {
+fn named(error: &io::Error, path: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

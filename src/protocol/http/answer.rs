@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{ErrorKind, Failure};
+use crate::failure::{ErrorKind, Failure};
 use crate::reply::Head;
 use crate::request::{Method, Request};
 
@@ -15,7 +15,7 @@ pub(crate) fn interpret(
     headers: HeaderMap,
     request: &Request,
 ) -> Result<(Head, bool), Failure> {
-    let head = Head::new(request.url().clone());
+    let head = Head::new(request.url());
     match status {
         StatusCode::NOT_MODIFIED => Ok((head.with_status(status).with_headers(headers), false)),
         // 203 is a 200 that a proxy on the way has a word about (RFC 9110 §15.3.4).

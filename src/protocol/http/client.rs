@@ -16,7 +16,8 @@ use tower_service::Service;
 use super::driver::{Driver, Exchange, Outgoing};
 use super::failure_of;
 use crate::context::{Context, SlotKey};
-use crate::error::{ErrorKind, Failure, redacted};
+use crate::error::redacted;
+use crate::failure::{ErrorKind, Failure};
 use crate::request::{Method, Request};
 use crate::settings::{ClientSettings, Proxy};
 

@@ -18,7 +18,8 @@ use super::client::Connecting;
 use super::pipe::{Answer, Pipe};
 use super::{DRAIN_BYTES, DRAIN_TIME, failure_of};
 use crate::context::{Context, SlotKey};
-use crate::error::{ErrorKind, Failure, redacted};
+use crate::error::redacted;
+use crate::failure::{ErrorKind, Failure};
 use crate::reply::Timing;
 
 /// A runtime on a thread of its own, which ends with the last client that uses it.

@@ -5,7 +5,8 @@ use std::io;
 
 use url::Url;
 
-use crate::error::{ErrorKind, Failure, redacted};
+use crate::error::redacted;
+use crate::failure::{ErrorKind, Failure};
 
 /// What is found in the chain of an error's sources.
 #[derive(Default)]

@@ -23,7 +23,8 @@ pub(crate) use failure::failure_of;
 
 use crate::cancel::Hook;
 use crate::context::Context;
-use crate::error::{ErrorKind, Failure, redacted};
+use crate::error::redacted;
+use crate::failure::{ErrorKind, Failure};
 use crate::limits::Permit;
 use crate::protocol::Protocol;
 use crate::reply::Reply;

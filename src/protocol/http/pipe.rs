@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use parking_lot::{Condvar, Mutex};
 
-use crate::error::{ErrorKind, Failure};
+use crate::failure::{ErrorKind, Failure};
 use crate::reply::Timing;
 
 /// How many bytes may wait to be taken, before the client stops reading from its socket.
