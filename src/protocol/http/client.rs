@@ -18,6 +18,7 @@ use super::failure_of;
 use crate::context::{Context, SlotKey};
 use crate::error::redacted;
 use crate::failure::{ErrorKind, Failure};
+use crate::limits::Permit;
 use crate::request::{Method, Request};
 use crate::settings::{ClientSettings, Proxy};
 
@@ -94,6 +95,11 @@ impl Client {
             Failure::new(ErrorKind::Unsupported, format!("the settings make no HTTP client: {root}"))
         })?;
         Ok(Self { library, connect_timeout: settings.connect_timeout, driver: Driver::of(context)? })
+    }
+
+    /// Gives a permit back when the connection of an exchange that was cut is closed.
+    pub(super) fn retire(&self, permit: Permit) {
+        self.driver.retire(permit);
     }
 
     /// Sends a request on the client's thread.

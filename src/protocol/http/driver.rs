@@ -20,6 +20,7 @@ use super::{DRAIN_BYTES, DRAIN_TIME, failure_of};
 use crate::context::{Context, SlotKey};
 use crate::error::redacted;
 use crate::failure::{ErrorKind, Failure};
+use crate::limits::Permit;
 use crate::reply::Timing;
 
 /// A runtime on a thread of its own, which ends with the last client that uses it.
@@ -59,6 +60,17 @@ impl Driver {
             runtime.shutdown_background();
         })?;
         Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Drops a permit when what was cut before has been taken down, so that who gets it finds the place free.
+    pub(super) fn retire(&self, permit: Permit) {
+        self.handle.spawn(async move {
+            // The task that was cut is gone after the first turn, its connection after the second.
+            for _ in 0..4 {
+                yield_now().await;
+            }
+            drop(permit);
+        });
     }
 
     /// Sends a request; the answer arrives in the exchange.

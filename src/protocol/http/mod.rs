@@ -200,7 +200,7 @@ impl Protocol for Http {
                 done: false,
                 _hook: hook,
                 permit: Some(permit),
-                _client: client,
+                client,
             };
             return Ok(Reply::new(head, body).with_timing(timing));
         }
@@ -224,7 +224,7 @@ struct Body {
     /// Given back at the end of the body, when the connection is free again.
     permit: Option<Permit>,
     /// The thread that carries it must outlast the context that it was sent in.
-    _client: Arc<Client>,
+    client: Arc<Client>,
 }
 
 impl BufRead for Body {
@@ -256,8 +256,10 @@ impl Read for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // Before the permit: whoever gets that may open a connection in place of this one.
         self.exchange.cancel();
+        if let Some(permit) = self.permit.take() {
+            self.client.retire(permit);
+        }
     }
 }
 
