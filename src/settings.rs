@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::protocol::http::{Http, HttpDownload};
@@ -41,6 +41,23 @@ pub(crate) enum Proxy {
     None,
     /// This URL, which may hold credentials.
     Url(String),
+}
+
+/// Asked for each request, so looked up once.
+static ENVIRONMENT_IS_SECURE: LazyLock<bool> = LazyLock::new(|| {
+    let secure = |name| std::env::var(name).is_ok_and(|proxy| proxy.starts_with("https:"));
+    ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().any(secure)
+});
+
+impl Proxy {
+    /// Tells whether the way to the proxy may need certificates.
+    pub(crate) fn is_secure(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Url(url) => url.starts_with("https:"),
+            Self::Environment => *ENVIRONMENT_IS_SECURE,
+        }
+    }
 }
 
 impl fmt::Debug for Proxy {

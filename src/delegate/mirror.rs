@@ -207,6 +207,9 @@ impl EventHandler for MirrorDelegate {
                 Ok(()) => Action::Retry(std::time::Duration::ZERO),
                 Err(failure) => Action::Fail(failure),
             },
+            None if tried.is_empty() => {
+                Action::Fail(Failure::new(ErrorKind::MirrorList, "no mirror is given to ask instead"))
+            }
             None => Action::Continue,
         }
     }

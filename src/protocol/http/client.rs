@@ -26,7 +26,7 @@ use crate::settings::{ClientSettings, Proxy};
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct ClientKey {
     pub(super) settings: ClientSettings,
-    /// Whether it is for https: only that needs the system's certificates, which take a while to load.
+    /// Whether it makes secure connections: only they need the system's certificates, which take a while to load.
     pub(super) secure: bool,
 }
 

@@ -77,8 +77,10 @@ impl Http {
     }
 
     fn client(&self, url: &Url, context: &Context) -> Result<Arc<Client>, Failure> {
-        let key = ClientKey { settings: self.settings.client.clone(), secure: url.scheme() == "https" };
-        context.slot(key, |context| Client::new(&self.settings.client, url.scheme() == "https", context))
+        let settings = &self.settings.client;
+        let secure = url.scheme() == "https" || settings.proxy.is_secure();
+        let key = ClientKey { settings: settings.clone(), secure };
+        context.slot(key, |context| Client::new(settings, secure, context))
     }
 
     fn build(&self, client: &Client, request: &Request) -> Result<reqwest::Request, Failure> {
