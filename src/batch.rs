@@ -10,6 +10,7 @@ use std::thread::{Builder, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::cancel::CancelToken;
 use crate::context::Context;
 use crate::download::Download;
 use crate::error::DownloadError;
@@ -98,9 +99,9 @@ pub struct Counters {
     bytes: AtomicU64,
 }
 
-/// Cancels a batch from any thread.
+/// Cancels a batch from any thread. It keeps nothing of the batch or its context alive.
 #[derive(Debug, Clone)]
-pub struct CancelHandle(Context);
+pub struct CancelHandle(CancelToken);
 
 impl CancelHandle {
     /// Cancels what runs and pulls no more; the batch then yields what was pulled, and ends.
@@ -186,7 +187,7 @@ macro_rules! settings {
             #[must_use]
             pub fn cancel_handle(&self) -> CancelHandle {
                 let $batch = self;
-                CancelHandle($inner.context.clone())
+                CancelHandle($inner.context.token())
             }
 
             /// Returns the counters of this batch.
@@ -411,6 +412,14 @@ impl<D> Plan<D> {
     #[must_use]
     pub fn download(&self) -> &D {
         &self.download
+    }
+
+    /// Returns how the download ended, and drops it.
+    ///
+    /// # Errors
+    /// Why there is no content.
+    pub fn into_result(self) -> Result<Receipt, DownloadError> {
+        self.result
     }
 
     /// Takes it apart: the download, and how it ended.

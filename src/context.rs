@@ -96,6 +96,11 @@ impl Context {
         self.token.cancel();
     }
 
+    /// Returns the token alone, for who must not keep the room alive.
+    pub(crate) fn token(&self) -> CancelToken {
+        self.token.clone()
+    }
+
     /// Tells whether this context, or one it is a child of, was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

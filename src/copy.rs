@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::digest::Algorithm;
 use crate::facts::{Facts, Tally};
+use crate::limits::host;
 use crate::failure::{ErrorKind, Failure};
 use crate::reply::{Head, Reply, Validator};
 use crate::request::{ByteRange, Request};
@@ -39,6 +40,8 @@ impl Running {
 /// What was known of the content when its first byte came.
 struct Begun {
     source: Url,
+    /// Where the source's redirects led, if any.
+    found: String,
     validator: Option<Validator>,
     total: Option<u64>,
     expected: Option<u64>,
@@ -107,6 +110,8 @@ impl Copy {
             Some(Validator::ETag(tag)) if elsewhere => self.identified || head.strong_etag() == Some(tag),
             _ if elsewhere => self.identified,
             Some(Validator::ETag(tag)) => head.etag().is_none_or(|other| other == tag),
+            // A time proves little where redirects led to another host this time.
+            Some(Validator::LastModified(_)) if host(head.url()) != begun.found => self.identified,
             Some(Validator::LastModified(date)) => {
                 head.header(http::header::LAST_MODIFIED).is_none_or(|other| other == date)
             }
@@ -126,6 +131,7 @@ impl Copy {
             let expected = of_total.or_else(|| Some(offset + head.length()?));
             self.begun = Some(Begun {
                 source: request.url().clone(),
+                found: host(head.url()),
                 validator: head.validator(),
                 total: head.total(),
                 expected,

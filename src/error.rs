@@ -217,6 +217,14 @@ impl From<DownloadError> for io::Error {
     }
 }
 
+impl From<DownloadError> for Failure {
+    /// Makes one failure of a whole download's: for who needs another download's content to go on.
+    fn from(error: DownloadError) -> Self {
+        let message = error.to_string();
+        error.0.failure.message(message)
+    }
+}
+
 /// Returns the URL without user name and password.
 pub(crate) fn redacted(url: &Url) -> Url {
     let mut url = url.clone();

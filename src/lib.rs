@@ -107,5 +107,6 @@ pub use transfer::{Receipt, Transfer};
 pub use validation::{Check, DigestValidation, SizeValidation, Validation, ValidationError, WarnOnly};
 pub use writer::{BufferWriter, FileWriter, Output, TeeWriter, Writer};
 
+pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 pub use reqwest;
 pub use url::Url;

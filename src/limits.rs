@@ -77,12 +77,7 @@ impl Places {
         if self.limits == Limits::default() {
             return Ok(Permit(None));
         }
-        let host = format!(
-            "{}://{}:{}",
-            url.scheme(),
-            url.host_str().unwrap_or_default(),
-            url.port_or_known_default().unwrap_or_default()
-        );
+        let host = host(url);
         let waker = Arc::downgrade(self);
         let _hook = context.on_cancel(move || {
             if let Some(places) = waker.upgrade() {
@@ -107,6 +102,12 @@ impl Places {
             self.freed.wait(&mut taken);
         }
     }
+}
+
+/// Returns what tells one host from another: scheme, name and port.
+pub(crate) fn host(url: &Url) -> String {
+    let (name, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    format!("{}://{name}:{port}", url.scheme())
 }
 
 impl Drop for Permit {

@@ -119,6 +119,7 @@ impl DownloadMonitor {
     /// Forgets an earlier run.
     pub(crate) fn start(&self) {
         *self.0.facts.lock() = None;
+        self.0.attempt.store(0, Ordering::Relaxed);
         self.receiving(0, None);
         self.enter(Phase::Waiting);
     }

@@ -1,5 +1,6 @@
 //! What a protocol is asked for.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
@@ -144,6 +145,8 @@ pub struct Request {
     credentials: Option<Credentials>,
     /// The origin that headers and credentials are for, once a server has named another URL.
     home: Option<Origin>,
+    /// The credentials in the URL that the caller named, once a server has named another.
+    home_credentials: Option<Credentials>,
     deadline: Option<Instant>,
 }
 
@@ -159,6 +162,7 @@ impl Request {
             if_range: None,
             credentials: None,
             home: None,
+            home_credentials: None,
             deadline: None,
         }
     }
@@ -173,7 +177,8 @@ impl Request {
                 url::ParseError::RelativeUrlWithoutBase => ": it needs a scheme in front, like https://",
                 _ => "",
             };
-            Failure::new(ErrorKind::Unsupported, format!("{url:?} is not a URL{hint}")).caused_by(error)
+            let shown = without_credentials(url);
+            Failure::new(ErrorKind::Unsupported, format!("{shown:?} is not a URL{hint}")).caused_by(error)
         })?;
         Ok(Self::new(parsed))
     }
@@ -205,6 +210,7 @@ impl Request {
     pub fn set_url(&mut self, url: Url) {
         self.url = url;
         self.home = None;
+        self.home_credentials = None;
     }
 
     /// Goes on at a URL that a server named, in a redirect or a mirror list.
@@ -219,7 +225,10 @@ impl Request {
             let message = format!("{} leads to the local file {url}", self.display_url());
             return Err(Failure::new(ErrorKind::Redirect, message));
         }
-        self.home.get_or_insert_with(|| self.url.origin());
+        if self.home.is_none() {
+            self.home = Some(self.url.origin());
+            self.home_credentials = in_url(&self.url);
+        }
         self.url = redacted(url);
         Ok(())
     }
@@ -271,18 +280,8 @@ impl Request {
     /// Returns the credentials for the URL's origin: those that were set, else those in the URL.
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
-        if let Some(credentials) = self.credentials.as_ref().filter(|_| self.is_trusted()) {
-            return Some(credentials.clone());
-        }
-        if self.url.username().is_empty() && self.url.password().is_none() {
-            return None;
-        }
-        let decoded =
-            |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-        Some(Credentials::password(
-            decoded(self.url.username()),
-            decoded(self.url.password().unwrap_or_default()),
-        ))
+        let own = self.credentials.as_ref().or(self.home_credentials.as_ref());
+        own.filter(|_| self.is_trusted()).cloned().or_else(|| in_url(&self.url))
     }
 
     /// Sets the credentials.
@@ -311,6 +310,22 @@ impl Request {
         }
         Ok(())
     }
+}
+
+/// Returns the credentials that a URL holds.
+fn in_url(url: &Url) -> Option<Credentials> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some(Credentials::password(decoded(url.username()), decoded(url.password().unwrap_or_default())))
+}
+
+/// Returns a text that is no URL without what may be meant as user name and password.
+fn without_credentials(text: &str) -> Cow<'_, str> {
+    let Some(at) = text.rfind('@') else { return text.into() };
+    let start = text[..at].find("//").map_or(0, |slashes| slashes + 2);
+    format!("{}..{}", &text[..start], &text[at..]).into()
 }
 
 /// Makes a header of a name and a value.

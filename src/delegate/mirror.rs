@@ -135,10 +135,10 @@ impl MirrorDelegate {
             .handler(RetryDelegate::default());
         let receipt = download.run(context).map_err(|error| match error.kind() {
             ErrorKind::Cancelled => Failure::cancelled(),
-            _ => failed(format!("could not be fetched: {}", error.failure())).caused_by(error),
+            _ => failed(format!("could not be fetched: {}", error.failure())),
         })?;
         let text = String::from_utf8(buffer.take().unwrap_or_default())
-            .map_err(|error| failed("is not text".to_owned()).caused_by(error))?;
+            .map_err(|error| failed("is not text".to_owned()).caused_by(error.utf8_error()))?;
         let mirrors = parse(&text, receipt.head().url()).map_err(failed)?;
         if mirrors.is_empty() { Err(failed("names no mirror".to_owned())) } else { Ok(mirrors) }
     }

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use reqwest::{Certificate, Identity};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -56,8 +59,12 @@ impl Client {
             .connector_layer(Watch);
         let mut trusted = Vec::new();
         for file in &settings.ca_certificates {
-            let certificates = Certificate::from_pem_bundle(&read(file, "CA certificate")?);
-            let certificates = certificates.ok().filter(|found| !found.is_empty());
+            let pem = read(file, "CA certificate")?;
+            // The library takes any bytes for a certificate, and refuses them later without naming the file.
+            let sound = CertificateDer::pem_slice_iter(&pem)
+                .all(|found| found.is_ok_and(|found| RootCertStore::empty().add(found).is_ok()));
+            let certificates = Certificate::from_pem_bundle(&pem);
+            let certificates = certificates.ok().filter(|found| sound && !found.is_empty());
             trusted.extend(certificates.ok_or_else(|| no_pem(file, "certificate"))?);
         }
         if !secure || !trusted.is_empty() {
@@ -92,7 +99,10 @@ impl Client {
             while let Some(source) = root.source() {
                 root = source;
             }
-            Failure::new(ErrorKind::Unsupported, format!("the settings make no HTTP client: {root}"))
+            let files = settings.identity.as_ref().map_or_else(String::new, |(certificate, key)| {
+                format!(" with the certificate {} and the key {}", certificate.display(), key.display())
+            });
+            Failure::new(ErrorKind::Unsupported, format!("the settings make no HTTP client{files}: {root}"))
         })?;
         Ok(Self { library, connect_timeout: settings.connect_timeout, driver: Driver::of(context)? })
     }

@@ -76,24 +76,30 @@ impl Http {
         Self::default()
     }
 
-    fn client(&self, url: &Url, context: &Context) -> Result<Arc<Client>, Failure> {
-        let settings = &self.settings.client;
-        let secure = url.scheme() == "https" || settings.proxy.is_secure();
+    fn client(&self, request: &Request, context: &Context) -> Result<Arc<Client>, Failure> {
+        let mut settings = self.settings.client.clone();
+        settings.credentials = self.credentials(request);
+        // A certificate is a credential, too, and stays behind with the others.
+        settings.identity = settings.identity.filter(|_| request.is_trusted());
+        let secure = request.url().scheme() == "https" || settings.proxy.is_secure();
         let key = ClientKey { settings: settings.clone(), secure };
-        context.slot(key, |context| Client::new(settings, secure, context))
+        context.slot(key, |context| Client::new(&settings, secure, context))
+    }
+
+    fn credentials(&self, request: &Request) -> Option<Credentials> {
+        let own = || self.settings.client.credentials.clone().filter(|_| request.is_trusted());
+        request.credentials().or_else(own)
     }
 
     fn build(&self, client: &Client, request: &Request) -> Result<reqwest::Request, Failure> {
         let settings = &self.settings;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let mut credentials = request.credentials();
         if request.is_trusted() {
             for (name, value) in &settings.headers {
                 let (name, value) = header(name, value)?;
                 headers.insert(name, value);
             }
-            credentials = credentials.or_else(|| settings.client.credentials.clone());
         }
         describe(request, &mut headers);
         let url = redacted(request.url());
@@ -102,7 +108,7 @@ impl Http {
             Method::Head => client.library.head(url),
         };
         // Before the headers, so that one that the caller made wins.
-        builder = match credentials {
+        builder = match self.credentials(request) {
             Some(Credentials::Password { user, password }) => builder.basic_auth(user, Some(password)),
             Some(Credentials::Bearer(token)) => builder.bearer_auth(token),
             None => builder,
@@ -169,7 +175,7 @@ impl Protocol for Http {
                 let message = format!("{} is not an http or https URL", request.display_url());
                 return Err(Failure::new(ErrorKind::Unsupported, message));
             }
-            let client = self.client(request.url(), context)?;
+            let client = self.client(&request, context)?;
             let permit = context.permit(request.url())?;
             let built = self.build(&client, &request)?;
             let exchange = Arc::new(client.send(built, self.settings.read_timeout, &request));
