@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::batch::Plan;
 use crate::context::Context;
 use crate::download::Download;
 use crate::error::DownloadError;
+use crate::plan::Plan;
 use crate::request::Request;
 use crate::transfer::Receipt;
 use crate::writer::Writer;

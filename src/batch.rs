@@ -5,17 +5,17 @@ use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::cancel::CancelToken;
 use crate::context::Context;
+use crate::counters::Counters;
 use crate::download::Download;
 use crate::error::DownloadError;
 use crate::failure::{ErrorKind, Failure};
-use crate::transfer::Receipt;
+use crate::plan::Plan;
 
 /// Runs many downloads, a few at a time, and yields a [`Plan`] for each in order of completion.
 ///
@@ -48,6 +48,18 @@ use crate::transfer::Receipt;
 pub struct Batch<'a, D: Download>(TryBatch<'a, D, Infallible>);
 
 /// A [`Batch`] over an iterator that may fail: see [`Batch::try_new`].
+///
+/// ```
+/// use ganymede::{Batch, BufferWriter, FileDownload};
+///
+/// let urls = ["file:///no/such/file", "not a URL", "file:///never/asked/for"];
+/// let downloads = urls.map(|url| Ok(FileDownload::get(url)?.writer(BufferWriter::new(10))));
+/// let mut batch = Batch::try_new(downloads);
+/// assert!(batch.next().unwrap().unwrap().result().is_err());
+/// let failure: ganymede::Failure = batch.next().unwrap().unwrap_err();
+/// assert!(failure.to_string().contains("not a URL"));
+/// assert!(batch.next().is_none());
+/// ```
 pub struct TryBatch<'a, D: Download, E> {
     source: Option<Box<dyn Iterator<Item = Result<D, E>> + 'a>>,
     /// How the source ended, other than just ending; told when all earlier downloads were handed out.
@@ -82,24 +94,17 @@ struct State<D> {
     closed: bool,
 }
 
-/// A download that has ended, and how.
-#[derive(Debug)]
-pub struct Plan<D> {
-    download: D,
-    result: Result<Receipt, DownloadError>,
-}
-
-/// How far a batch is; read from any thread without locking anything.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pulled: AtomicU64,
-    running: AtomicU64,
-    succeeded: AtomicU64,
-    failed: AtomicU64,
-    bytes: AtomicU64,
-}
-
 /// Cancels a batch from any thread. It keeps nothing of the batch or its context alive.
+///
+/// ```
+/// use ganymede::{Batch, BufferWriter, FileDownload};
+///
+/// let endless = std::iter::repeat_with(|| FileDownload::get("file:///x").unwrap().writer(BufferWriter::new(1)));
+/// let batch = Batch::new(endless);
+/// let handle = batch.cancel_handle();
+/// std::thread::spawn(move || handle.cancel());
+/// assert!(batch.last().is_some());
+/// ```
 #[derive(Debug, Clone)]
 pub struct CancelHandle(CancelToken);
 
@@ -262,7 +267,7 @@ impl<D: Download + 'static, E> TryBatch<'_, D, E> {
         // A panic of the caller's iterator must not take along the results that came before it.
         let outcome = match catch_unwind(AssertUnwindSafe(|| source.next())) {
             Ok(Some(Ok(download))) => {
-                self.shared.counters.pulled.fetch_add(1, Ordering::Relaxed);
+                self.shared.counters.pull();
                 return Some(download);
             }
             Ok(Some(Err(error))) => Some(Outcome::Failed(error)),
@@ -300,8 +305,8 @@ impl<D: Download + 'static, E> TryBatch<'_, D, E> {
                 if let Some(download) = state.queue.pop_back() {
                     let failure = Failure::new(ErrorKind::Other, format!("cannot start a thread: {error}"));
                     let result = Err(DownloadError::new(download.request().url(), failure));
-                    self.shared.counters.failed.fetch_add(1, Ordering::Relaxed);
-                    state.finished.push_back(Plan { download, result });
+                    self.shared.counters.refuse();
+                    state.finished.push_back(Plan::new(download, result));
                 }
             }
         }
@@ -315,14 +320,14 @@ impl<D: Download> Shared<D> {
         loop {
             if let Some(mut download) = state.queue.pop_front() {
                 drop(state);
-                self.counters.running.fetch_add(1, Ordering::Relaxed);
+                self.counters.start();
                 let run = || download.run(context);
                 let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
                     Err(DownloadError::new(download.request().url(), Failure::panicked(&*panic)))
                 });
-                self.counters.count(&result);
+                self.counters.end(&result);
                 state = self.state.lock();
-                state.finished.push_back(Plan { download, result });
+                state.finished.push_back(Plan::new(download, result));
                 if state.waiting {
                     self.finished.notify_one();
                 }
@@ -351,80 +356,6 @@ impl<D: Download, E> Drop for TryBatch<'_, D, E> {
             let _ = thread.join();
         }
         drop(left);
-    }
-}
-
-impl Counters {
-    fn count(&self, result: &Result<Receipt, DownloadError>) {
-        match result {
-            Ok(receipt) => {
-                self.bytes.fetch_add(receipt.facts().size(), Ordering::Relaxed);
-                self.succeeded.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(_) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        self.running.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Returns how many downloads were pulled from the caller's iterator.
-    #[must_use]
-    pub fn pulled(&self) -> u64 {
-        self.pulled.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many run now.
-    #[must_use]
-    pub fn running(&self) -> u64 {
-        self.running.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many have succeeded.
-    #[must_use]
-    pub fn succeeded(&self) -> u64 {
-        self.succeeded.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many have failed.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many bytes those that have succeeded have.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
-
-impl<D> Plan<D> {
-    /// Returns how the download ended.
-    ///
-    /// # Errors
-    /// Why there is no content.
-    pub fn result(&self) -> Result<&Receipt, &DownloadError> {
-        self.result.as_ref()
-    }
-
-    /// Returns the download.
-    #[must_use]
-    pub fn download(&self) -> &D {
-        &self.download
-    }
-
-    /// Returns how the download ended, and drops it.
-    ///
-    /// # Errors
-    /// Why there is no content.
-    pub fn into_result(self) -> Result<Receipt, DownloadError> {
-        self.result
-    }
-
-    /// Takes it apart: the download, and how it ended.
-    pub fn into_parts(self) -> (D, Result<Receipt, DownloadError>) {
-        (self.download, self.result)
     }
 }
 

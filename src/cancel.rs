@@ -30,6 +30,19 @@ struct Hooks {
 }
 
 /// Keeps a callback registered with [`Context::on_cancel`](crate::Context::on_cancel); dropping it removes the callback.
+///
+/// ```
+/// use std::net::{Shutdown, TcpListener, TcpStream};
+/// use ganymede::Context;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let socket = TcpStream::connect(listener.local_addr()?)?;
+/// let (context, other) = (Context::new(), socket.try_clone()?);
+/// let _hook = context.on_cancel(move || drop(other.shutdown(Shutdown::Both)));
+/// context.cancel();
+/// assert_eq!(std::io::Read::read(&mut &socket, &mut [0])?, 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[must_use = "dropping the hook removes the callback"]
 pub struct Hook(Option<(CancelToken, u64)>);
 

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use url::Url;
 
 use crate::cancel::{CancelToken, Hook};
 use crate::failure::{ErrorKind, Failure};
 use crate::limits::{Limits, Permit, Places};
+use crate::request::Request;
 
 /// What downloads share: clients, sessions, tokens, mirror lists, limits; and a token that cancels them.
 ///
@@ -131,14 +131,14 @@ impl Context {
         self.token.on_cancel(callback)
     }
 
-    /// Waits for the right to keep a connection to the host of `url` busy, as the context's [`Limits`] say.
+    /// Waits for the right to keep a connection to the host of a request busy, as the context's [`Limits`] say.
     ///
     /// A protocol takes one for each connection it uses, and keeps it with the body of its reply.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`].
-    pub fn permit(&self, url: &Url) -> Result<Permit, Failure> {
-        self.room.places.take(url, self)
+    /// [`ErrorKind::Cancelled`], or [`ErrorKind::Timeout`] when the request's deadline passes.
+    pub fn permit(&self, request: &Request) -> Result<Permit, Failure> {
+        self.room.places.take(request, self)
     }
 
     /// Returns what is kept under `key`; if nothing is, makes it.

@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::digest::Algorithm;
 use crate::facts::{Facts, Tally};
-use crate::limits::host;
 use crate::failure::{ErrorKind, Failure};
+use crate::limits::host;
 use crate::reply::{Head, Reply, Validator};
 use crate::request::{ByteRange, Request};
 use crate::validation::{Check, Validation, ValidationError};

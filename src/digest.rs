@@ -94,6 +94,13 @@ impl FromStr for Algorithm {
 }
 
 /// Why a text is no digest.
+///
+/// ```
+/// use ganymede::{Digest, ParseDigestError};
+///
+/// let error = "crc32:00000000".parse::<Digest>().unwrap_err();
+/// assert!(matches!(error, ParseDigestError::Algorithm(_)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseDigestError {

@@ -10,6 +10,16 @@ use url::Url;
 use crate::failure::{ErrorKind, Failure};
 
 /// One failed attempt in the history of a run.
+///
+/// ```
+/// use ganymede::DownloadError;
+///
+/// fn tried(error: &DownloadError) -> Vec<String> {
+///     let line = |attempt: &ganymede::Attempt| format!("{}: {}", attempt.source(), attempt.failure());
+///     error.history().iter().map(line).collect()
+/// }
+/// # let _ = tried;
+/// ```
 #[derive(Debug, Clone)]
 pub struct Attempt {
     source: Url,

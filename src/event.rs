@@ -13,6 +13,19 @@ use crate::transfer::Receipt;
 ///
 /// `Prepared` once; then for each attempt `Sending`, `Replied`, `Fetched` for each block, and `Error` if it failed;
 /// last, exactly one of `Succeeded` and `Failed`.
+///
+/// ```
+/// use ganymede::Event;
+///
+/// fn told(event: &Event<'_>) -> Option<String> {
+///     match event {
+///         Event::Sending { request, attempt } => Some(format!("attempt {attempt}: {}", request.display_url())),
+///         Event::Error { error, .. } | Event::Failed { error } => Some(error.to_string()),
+///         _ => None,
+///     }
+/// }
+/// # let _ = told;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -62,6 +75,20 @@ pub enum Event<'a> {
 }
 
 /// What a handler wants to happen.
+///
+/// ```
+/// use std::time::Duration;
+/// use ganymede::{Action, Context, Event};
+///
+/// /// Tries again after a second, twice.
+/// fn stubborn(event: &mut Event<'_>, _: &Context) -> Action {
+///     match event {
+///         Event::Error { error, .. } if error.attempts() < 3 => Action::Retry(Duration::from_secs(1)),
+///         _ => Action::Continue,
+///     }
+/// }
+/// # let _ = stubborn;
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 #[non_exhaustive]

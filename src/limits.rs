@@ -10,11 +10,13 @@ use url::Url;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::request::Request;
 
 /// The most connections a context keeps busy at once: unlimited, unless said otherwise.
 ///
-/// Every request counts, those to redirect targets and for mirror lists too. A batch of 100 downloads in a context
-/// with `Limits::new().per_host(4)` opens at most 4 connections to one host.
+/// Every request counts, those to redirect targets and for mirror lists too, from when it is sent until its body has
+/// ended. A connection is used again by the next request to its host with the same settings; while it is idle it is
+/// not counted, so a total over many hosts, or over one with many settings, limits those that are in use.
 ///
 /// ```
 /// use ganymede::{Context, Limits};
@@ -64,6 +66,16 @@ struct Taken {
 }
 
 /// The right to keep one connection busy; dropping it lets the next one in.
+///
+/// ```
+/// use ganymede::{Context, Limits, Request};
+///
+/// let context = Context::with_limits(Limits::new().per_host(1));
+/// let permit = context.permit(&Request::get("ftp://example.com/file")?)?;
+/// // .. use a connection; meanwhile others wait for theirs ..
+/// drop(permit);
+/// # Ok::<(), ganymede::Failure>(())
+/// ```
 #[must_use = "dropping the permit gives the place back"]
 pub struct Permit(Option<(Arc<Places>, String)>);
 
@@ -72,12 +84,12 @@ impl Places {
         Self { limits, taken: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// Waits for a place for a connection to the host of `url`.
-    pub(crate) fn take(self: &Arc<Self>, url: &Url, context: &Context) -> Result<Permit, Failure> {
+    /// Waits for a place for a connection to the host of a request.
+    pub(crate) fn take(self: &Arc<Self>, request: &Request, context: &Context) -> Result<Permit, Failure> {
         if self.limits == Limits::default() {
             return Ok(Permit(None));
         }
-        let host = host(url);
+        let host = host(request.url());
         let waker = Arc::downgrade(self);
         let _hook = context.on_cancel(move || {
             if let Some(places) = waker.upgrade() {
@@ -99,7 +111,11 @@ impl Places {
                 *taken.hosts.entry(host.clone()).or_default() += 1;
                 return Ok(Permit(Some((Arc::clone(self), host))));
             }
-            self.freed.wait(&mut taken);
+            request.check_deadline()?;
+            match request.deadline() {
+                Some(deadline) => drop(self.freed.wait_until(&mut taken, deadline)),
+                None => self.freed.wait(&mut taken),
+            }
         }
     }
 }

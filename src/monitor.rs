@@ -44,6 +44,12 @@ struct Watched {
 }
 
 /// Where a download is.
+///
+/// ```
+/// use ganymede::{DownloadMonitor, Phase};
+///
+/// assert_eq!(DownloadMonitor::new([]).progress().phase, Phase::Waiting);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
@@ -62,6 +68,13 @@ pub enum Phase {
 }
 
 /// How far a download is; read without locking anything.
+///
+/// ```
+/// use ganymede::{DownloadMonitor, Progress};
+///
+/// let Progress { received, total, .. } = DownloadMonitor::new([]).progress();
+/// assert_eq!((received, total), (0, None));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {

@@ -9,6 +9,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
 /// What a content is recognised by when it is asked for again (RFC 9110 §8.8).
+///
+/// ```
+/// use ganymede::{Head, Validator};
+///
+/// let url = "https://example.com/".parse()?;
+/// let strong = Head::new(&url).with_header("etag", "\"v1\"");
+/// assert_eq!(strong.validator(), Some(Validator::ETag("\"v1\"".to_owned())));
+/// let weak = Head::new(&url).with_header("etag", "W/\"v1\"");
+/// assert_eq!(weak.validator(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Validator {
@@ -230,6 +241,15 @@ impl Head {
 }
 
 /// How long a reply took to arrive.
+///
+/// ```
+/// use ganymede::Receipt;
+///
+/// fn is_slow(receipt: &Receipt) -> bool {
+///     receipt.timing().waiting > std::time::Duration::from_secs(1)
+/// }
+/// # let _ = is_slow;
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timing {
     /// For name resolution, connection and handshake; zero on a connection that was there already.
@@ -244,6 +264,15 @@ pub struct Timing {
 ///
 /// The body ends with `Ok(&[])` only when the protocol knows that it is complete; its errors are
 /// [`Failure`](crate::Failure)s or those of the system, as `io::Error`.
+///
+/// ```
+/// use ganymede::{Head, Reply};
+///
+/// let head = Head::new(&"memory:greeting".parse()?).with_length(Some(5));
+/// let reply = Reply::new(head, std::io::Cursor::new("hello"));
+/// assert!(reply.has_body());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Reply {
     head: Head,
     body: Option<Box<dyn BufRead + Send>>,

@@ -12,6 +12,14 @@ use crate::failure::{ErrorKind, Failure};
 use crate::reply::Validator;
 
 /// What is to be done: fetch the content, or ask about it only.
+///
+/// ```
+/// use ganymede::{HttpDownload, Method};
+///
+/// let download = HttpDownload::get("https://example.com/image.iso")?.method(Method::Head);
+/// # let _ = download;
+/// # Ok::<(), ganymede::Failure>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
@@ -83,6 +91,13 @@ impl fmt::Display for ByteRange {
 /// What proves to a source who asks.
 ///
 /// Neither `Debug` nor `Display` shows a secret.
+///
+/// ```
+/// use ganymede::Credentials;
+///
+/// let credentials = Credentials::password("amy", "secret");
+/// assert_eq!(format!("{credentials:?}"), "Password { user: \"amy\", .. }");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Credentials {

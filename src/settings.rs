@@ -161,9 +161,10 @@ settings! {
     /// Sets how long name resolution, connection and handshake may take together; 10 seconds unless set.
     fn connect_timeout(timeout: Duration) = |settings| settings.client.connect_timeout = timeout;
 
-    /// Sets how long the source may send nothing, before the head and between bytes; 30 seconds unless set.
+    /// Sets how long the head of the reply may take and, after that, how long the body may pause; 30 seconds unless
+    /// set.
     ///
-    /// A slow but steady source never trips it; the [deadline](crate::Transfer::deadline) of a download does that.
+    /// A body that is slow but steady never trips it; the [deadline](crate::Transfer::deadline) of a download does that.
     fn read_timeout(timeout: Duration) = |settings| settings.read_timeout = timeout;
 
     /// Sends a name and a password (RFC 7617), to the origin of the caller's URL only.

@@ -106,6 +106,17 @@ enum Message {
 /// The bytes of a [`stream`]. Dropping it cancels the download and waits for its thread.
 ///
 /// Its end, `Ok(0)`, means that all was there and passed. An error is a [`DownloadError`] inside an [`io::Error`].
+///
+/// ```
+/// use std::io::{self, Write};
+/// use ganymede::Body;
+///
+/// fn forward(mut body: Body, client: &mut dyn Write) -> io::Result<u64> {
+///     io::copy(&mut body, client)?;
+///     Ok(body.receipt().map_or(0, |receipt| receipt.facts().size()))
+/// }
+/// # let _ = forward;
+/// ```
 pub struct Body {
     receiver: Receiver<Message>,
     context: Context,

@@ -193,6 +193,16 @@ impl<P: fmt::Debug> fmt::Debug for Transfer<P> {
 }
 
 /// What a successful download has to show.
+///
+/// ```
+/// use ganymede::Receipt;
+///
+/// fn line(receipt: &Receipt) -> String {
+///     let (facts, attempts) = (receipt.facts(), receipt.attempts());
+///     format!("{} bytes from {} after {attempts} attempts", facts.size(), receipt.source())
+/// }
+/// # let _ = line;
+/// ```
 #[derive(Debug, Clone)]
 pub struct Receipt {
     pub(crate) facts: Facts,

@@ -6,6 +6,15 @@ use crate::digest::{Algorithm, Digest};
 use crate::facts::Facts;
 
 /// Why a content is not the expected one.
+///
+/// ```
+/// use ganymede::{DownloadError, ErrorKind, ValidationError};
+///
+/// fn is_damaged(error: &DownloadError) -> bool {
+///     matches!(error.kind(), ErrorKind::Validation(ValidationError::Digest { .. }))
+/// }
+/// # let _ = is_damaged;
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValidationError {

@@ -67,7 +67,7 @@ fn urls_reach_the_origin_byte_for_byte() {
         "/?only=query",
         "/caps/%3A%3a/%5B%5d?x=%5B%5d",
         "/back%5Cslash?b=\\",
-        "/caret^/back`tick?c=^&t=`&b={}",
+        "/caret^?c=^&t=`&b={}",
         "/quote%22?q=%22&lt=%3C",
         "/very/long/a%2Fb/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa?Policy=eyJ_-~",
     ];

@@ -19,7 +19,7 @@ use crate::request::{Credentials, Method, Request};
 /// Its waits cannot be interrupted: cancelling takes effect at its time-outs, so give it some.
 impl Protocol for Client {
     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
-        let permit = context.permit(request.url())?;
+        let permit = context.permit(request)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         describe(request, &mut headers);

@@ -22,6 +22,14 @@ use crate::transfer::Transfer;
 pub type FileDownload = Transfer<FileProtocol>;
 
 /// The protocol of `file:` URLs (RFC 8089): regular files of this machine, and nothing else.
+///
+/// ```
+/// use ganymede::{FileProtocol, Request, Transfer};
+///
+/// let download = Transfer::new(Request::get("file:///etc/hostname")?, FileProtocol::new());
+/// # let _ = download;
+/// # Ok::<(), ganymede::Failure>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct FileProtocol;

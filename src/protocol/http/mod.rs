@@ -176,7 +176,7 @@ impl Protocol for Http {
                 return Err(Failure::new(ErrorKind::Unsupported, message));
             }
             let client = self.client(&request, context)?;
-            let permit = context.permit(request.url())?;
+            let permit = context.permit(&request)?;
             let built = self.build(&client, &request)?;
             let exchange = Arc::new(client.send(built, self.settings.read_timeout, &request));
             let cancelling = Arc::clone(&exchange);
