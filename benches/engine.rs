@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ganymede::{
-    Action, Algorithm, Batch, Context, Download, DownloadMonitor, Event, Failure, Head, Output, Reply, Request,
-    SizeValidation, Transfer, Writer,
+    Action, Algorithm, Batch, Context, Download, DownloadMonitor, Event, Failure, Head, Output, Reply,
+    Request, SizeValidation, Transfer, Writer,
 };
 
 const SIZE: u64 = 64 << 20;

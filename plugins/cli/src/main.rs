@@ -1,2 +1,53 @@
 //! The `ganymede` command.
-fn main() {}
+
+mod arguments;
+mod claims;
+mod connection;
+mod event;
+mod feed;
+mod input;
+mod interrupt;
+mod item;
+mod log;
+mod name;
+mod netrc;
+mod outcome;
+mod pages;
+mod progress;
+mod report;
+mod run;
+mod settings;
+mod terminal;
+mod watch;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Get(get) => match run::get(&get) {
+            Ok(status) => ExitCode::from(status),
+            Err(usage) => {
+                let error = console::style("error:").for_stderr().red();
+                // When standard error is gone, the exit status has to do.
+                let _ = writeln!(io::stderr(), "{error} {usage}\n\nFor more, try: ganymede get --help");
+                ExitCode::from(run::MISUSED)
+            }
+        },
+        Command::Completions { shell } => printed(&pages::completions(shell)),
+        Command::Man { command } => printed(pages::man(command.as_deref()).as_bytes()),
+    }
+}
+
+fn printed(page: &[u8]) -> ExitCode {
+    let mut output = io::stdout().lock();
+    // Whoever reads only the beginning has what they wanted.
+    match output.write_all(page).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}

@@ -1,0 +1,244 @@
+//! The command line: what can be said on it, and how that is explained.
+//!
+//! The build script makes the man pages of it, so it uses nothing else of this crate.
+
+#![allow(clippy::doc_markdown, reason = "these become help texts, which show their marks")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Downloads files: verified, from mirrors, in parallel.
+#[derive(Debug, Parser)]
+#[command(name = "ganymede", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Start with: ganymede get https://example.com/")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Downloads files
+    ///
+    /// A file appears under its name only when it is complete and has passed every check that was asked for.
+    Get(Box<Get>),
+    /// Prints the completions for a shell
+    ///
+    /// For bash, for example: ganymede completions bash > ~/.local/share/bash-completion/completions/ganymede
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Prints the man page of a command
+    ///
+    /// To read it: ganymede man get | man -l -
+    Man {
+        /// The command; without one, the page of ganymede itself
+        #[arg(value_parser = ["get", "completions", "man"])]
+        command: Option<String>,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  One file, under the name that its URL has:
+    ganymede get https://example.com/image.iso
+  Under another name, checked, and from elsewhere if need be:
+    ganymede get -o image.iso --digest sha256=9f86d08... --mirror https://example.org/image.iso \\
+        https://example.com/image.iso
+  Many files, 16 at a time, from a list:
+    ganymede get -i list.txt -d downloads -j 16
+  .. whose lines look like one of these:
+    https://example.com/a.iso
+    https://example.com/b.iso out=images/b.iso size=1048576 sha256=9f86d08...
+    {\"url\": \"https://example.com/c.iso\", \"digests\": {\"md5\": \"d41d8cd9...\"}}
+  For another program to read:
+    ganymede get --json -i list.txt
+
+Exit status:
+  0 if all was downloaded, 1 if something failed, 2 for bad usage or input, 130 if interrupted.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Get {
+    /// What to download: http, https and file URLs
+    #[arg(value_name = "URL")]
+    pub(crate) urls: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) content: Content,
+    #[command(flatten)]
+    pub(crate) pace: Pace,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What and where to")]
+pub(crate) struct Files {
+    /// Writes to FILE; - is standard output. For a single URL
+    ///
+    /// Without it, a file gets the name that is last in its URL, or index.html if there is none.
+    #[arg(short, long = "output", value_name = "FILE", conflicts_with = "dir")]
+    pub(crate) out: Option<PathBuf>,
+    /// Puts the files into the folder DIR, which is made if it is missing
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Reads what to download from FILE; - is standard input
+    ///
+    /// Each line is a URL, and behind it, if wanted, out=FILE, size=BYTES, mirror=URL (any number) and digests like
+    /// sha256=HEX. What holds a space is quoted as in a shell. A line may be a JSON object instead: {"url": "..",
+    /// "out": "..", "size": 1, "digests": {"sha256": ".."}, "mirrors": [".."]}. Blank lines and those that start
+    /// with # are passed over. The list may be of any length: it is read as it is needed.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Reads and checks everything, and says what would be downloaded where to; sends nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What it must be, and where else it is")]
+pub(crate) struct Content {
+    /// Stores the file only if it has this digest (repeatable)
+    ///
+    /// ALG is md5, sha1, sha224, sha256, sha384 or sha512.
+    #[arg(long = "digest", value_name = "ALG=HEX")]
+    pub(crate) digests: Vec<String>,
+    /// Stores the file only if it has this many bytes; 10K, 10M and 10G are short for KiB, MiB and GiB
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) size: Option<u64>,
+    /// Names the same file elsewhere, to be tried when the URL fails; several are tried in order (repeatable)
+    #[arg(long = "mirror", value_name = "URL")]
+    pub(crate) mirrors: Vec<String>,
+    /// Names a list of mirrors, to be tried after the URL and every --mirror
+    ///
+    /// Its lines are URLs of the file, or, ending in /, of folders that have it under its name. With -o FILE and
+    /// no URL, the list alone says where the file is.
+    #[arg(long, value_name = "URL")]
+    pub(crate) mirror_list: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How many, how often, how long")]
+pub(crate) struct Pace {
+    /// How many files are downloaded at a time
+    #[arg(short = 'j', long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) concurrency: u16,
+    /// How many files are prepared or unreported at a time [default: 64, or twice -j if that is more]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) backlog: Option<u32>,
+    /// How often each source is asked again after a passing failure, such as a broken connection
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) retries: u32,
+    /// How long connecting may take, like 10s, 1m30s or 500ms
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) connect_timeout: Duration,
+    /// How long a server may send nothing
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) read_timeout: Duration,
+    /// How long each file may take in all; unlimited unless given
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) deadline: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection and credentials")]
+pub(crate) struct Connection {
+    /// Sends a name and a password to the hosts of the URLs and of every --mirror
+    ///
+    /// A password on the command line is visible to others on this machine: --password-file and --netrc hide it.
+    #[arg(long, value_name = "NAME:PASSWORD", conflicts_with = "bearer_file")]
+    pub(crate) user: Option<String>,
+    /// Reads the password for --user NAME from FILE
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Takes names and passwords by host from $NETRC or ~/.netrc, unless --user or --bearer-file is given
+    #[arg(long)]
+    pub(crate) netrc: bool,
+    /// Reads a bearer token from FILE and sends it to the hosts of the URLs and of every --mirror
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bearer_file: Option<PathBuf>,
+    /// Sends a header; it stays behind on a redirect to another host (repeatable)
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// Goes through the proxy at URL, which may hold NAME:PASSWORD@; "none" goes through none
+    ///
+    /// Without it, HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say what to do.
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// Trusts the certificates in FILE (PEM), and no others (repeatable)
+    #[arg(long = "ca-certificate", value_name = "FILE")]
+    pub(crate) ca_certificates: Vec<PathBuf>,
+    /// Shows the certificate in FILE (PEM) to servers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// Reads the key of --client-certificate from FILE (PEM); without it, it is in the same file
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    pub(crate) client_key: Option<PathBuf>,
+    /// Accepts servers that cannot prove who they are; anyone on the way can then read and change everything
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// How many redirects are followed for a file
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) max_redirects: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is printed")]
+pub(crate) struct Output {
+    /// Whether progress bars are drawn on standard error; auto draws them on a terminal
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    pub(crate) progress: When,
+    /// Prints a JSON object a line for each file and a summary, to standard output, or to standard error with -o -
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Prints failures only
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Prints what was stored, too; twice: every attempt
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal
+    Auto,
+    /// Wherever standard error goes
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// Parses a number of bytes: plain, or with a suffix for a power of 1024.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let upper = text.trim().to_ascii_uppercase();
+    let upper = upper.strip_suffix("IB").unwrap_or(&upper);
+    let digits = upper.trim_end_matches(['K', 'M', 'G', 'T']);
+    let shift = match &upper[digits.len()..] {
+        "" if digits.len() == text.trim().len() => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(format!("{text:?} is not a number of bytes, like 1048576 or 1M")),
+    };
+    let number = digits.chars().all(|c| c.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
+    let number = number.and_then(|number| number.checked_mul(1 << shift));
+    number.ok_or_else(|| format!("{text:?} is not a number of bytes, like 1048576 or 1M"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be more than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}: durations look like 10s, 1m30s or 500ms")),
+    }
+}

@@ -1,0 +1,95 @@
+//! The paths that a run writes to, each of them once.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::path::{Component, Path, PathBuf};
+
+/// Into how many sets the claims are divided, so that growing never copies all of them at once.
+const SHARDS: usize = 64;
+
+/// Remembers which paths were claimed, as keyed hashes of 64 bits: a million of them take some 19 MB.
+///
+/// That two different paths of so many meet is less likely than one to thirty million.
+#[derive(Debug)]
+pub(crate) struct Claims {
+    hasher: RandomState,
+    folder: PathBuf,
+    shards: Vec<HashSet<u64, BuildHasherDefault<Hashed>>>,
+}
+
+impl Claims {
+    pub(crate) fn new() -> Self {
+        let shards = (0..SHARDS).map(|_| HashSet::default()).collect();
+        // Without a current folder, relative paths are compared with each other all the same.
+        let folder = std::env::current_dir().unwrap_or_default();
+        Self { hasher: RandomState::new(), folder, shards }
+    }
+
+    /// Claims a path; false if it was claimed before, be it written in another way.
+    pub(crate) fn claim(&mut self, path: &Path) -> bool {
+        let hash = self.hasher.hash_one(self.plain(path));
+        // The low bits: the sets look at the high ones, too.
+        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        self.shards[shard].insert(hash / SHARDS as u64)
+    }
+
+    fn plain(&self, path: &Path) -> PathBuf {
+        let mut plain = PathBuf::new();
+        for component in self.folder.join(path).components() {
+            match component {
+                Component::CurDir => {}
+                Component::ParentDir => drop(plain.pop()),
+                other => plain.push(other),
+            }
+        }
+        plain
+    }
+}
+
+/// Takes a value that is a hash for its own hash.
+#[derive(Debug, Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        // The sets take the 7 highest bits apart from the lowest ones, and division has emptied those.
+        self.0 = hash.rotate_right(7);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Claims;
+
+    #[test]
+    fn a_path_is_claimed_once_however_it_is_written() {
+        let mut claims = Claims::new();
+        assert!(claims.claim(Path::new("a/b")));
+        for same in ["a/b", "./a/b", "a/./b", "a//b", "x/../a/b"] {
+            assert!(!claims.claim(Path::new(same)), "{same}");
+        }
+        let absolute = std::env::current_dir().unwrap_or_default().join("a/b");
+        assert!(!claims.claim(&absolute));
+        assert!(claims.claim(Path::new("b/a")));
+    }
+
+    #[test]
+    fn a_hundred_thousand_paths_are_all_different() {
+        let mut claims = Claims::new();
+        assert!((0..100_000).all(|number| claims.claim(Path::new(&format!("folder/{number}")))));
+        assert!((0..100_000).all(|number| !claims.claim(Path::new(&format!("folder/{number}")))));
+    }
+}

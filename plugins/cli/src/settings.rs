@@ -1,0 +1,177 @@
+//! What the command line asks for, checked: nothing is sent before all of it makes sense.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ganymede::{Context, Digest, Factory, Url};
+
+use crate::arguments::Get;
+use crate::connection;
+use crate::feed::Feed;
+use crate::input::{BadLine, Lines};
+use crate::item::{self, Item};
+
+/// Why a command line cannot be obeyed.
+#[derive(Debug)]
+pub(crate) struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for Usage {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Usage {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// What is common to all downloads of a run.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) factory: Factory,
+    pub(crate) retries: u32,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) mirror_list: Option<Url>,
+    /// The name that the content has on the mirrors, where their list alone says where it is.
+    pub(crate) listed_name: Option<String>,
+    pub(crate) folder: Option<PathBuf>,
+    /// Whether the content goes to standard output.
+    pub(crate) to_stdout: bool,
+    pub(crate) concurrency: usize,
+    pub(crate) backlog: usize,
+}
+
+/// The items of a run: those of the command line, and then those of the list.
+pub(crate) type Items = Box<dyn Iterator<Item = Result<Item, BadLine>>>;
+
+impl Settings {
+    pub(crate) fn new(arguments: &Get) -> Result<Self, Usage> {
+        check_combination(arguments)?;
+        let factory = connection::factory(&arguments.connection, &arguments.pace)?;
+        let list = arguments.content.mirror_list.as_deref();
+        let mirror_list = list.map(|text| known_url(text, "--mirror-list", &factory)).transpose()?;
+        if let Some(folder) = arguments.files.dir.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
+            return Err(format!("--dir: {} is not a folder", folder.display()).into());
+        }
+        let out = arguments.files.out.as_deref();
+        let alone = arguments.urls.is_empty() && arguments.files.input.is_none();
+        let name = out.filter(|_| alone).and_then(Path::file_name);
+        let concurrency = usize::from(arguments.pace.concurrency);
+        let backlog = arguments.pace.backlog.map_or(64.max(2 * concurrency), |backlog| backlog as usize);
+        Ok(Self {
+            factory,
+            retries: arguments.pace.retries,
+            deadline: arguments.pace.deadline,
+            mirror_list,
+            listed_name: name.map(|name| name.to_string_lossy().into_owned()),
+            folder: arguments.files.dir.clone(),
+            to_stdout: out == Some(Path::new("-")),
+            concurrency,
+            backlog,
+        })
+    }
+
+    /// Returns the items of a run; those of a list are read as they are needed, and until the context is cancelled.
+    pub(crate) fn items(&self, arguments: &Get, context: &Context) -> Result<Items, Usage> {
+        let named = self.named(arguments)?.into_iter().map(Ok);
+        let Some(input) = &arguments.files.input else { return Ok(Box::new(named)) };
+        let failed = |error: io::Error| format!("--input: cannot read {}: {error}", input.display());
+        let listed = if input == Path::new("-") {
+            Feed::new(Lines::new(BufReader::new(io::stdin()), "standard input"), context).map_err(failed)?
+        } else {
+            let file = File::open(input).map_err(failed)?;
+            if file.metadata().map_err(failed)?.is_dir() {
+                return Err(failed(io::ErrorKind::IsADirectory.into()).into());
+            }
+            let name = input.display().to_string();
+            Feed::new(Lines::new(BufReader::new(file), name), context).map_err(failed)?
+        };
+        Ok(Box::new(named.chain(listed)))
+    }
+
+    /// Returns the items of the command line.
+    fn named(&self, arguments: &Get) -> Result<Vec<Item>, Usage> {
+        let mut items = Vec::new();
+        for text in &arguments.urls {
+            known_url(text, "", &self.factory)?;
+            items.push(Item::new(text)?);
+        }
+        match &arguments.content.mirror_list {
+            Some(list) if self.listed_name.is_some() => items.push(Item::new(list)?),
+            _ => {}
+        }
+        let [item] = items.as_mut_slice() else { return Ok(items) };
+        for text in &arguments.content.digests {
+            let digest = text.parse::<Digest>().map_err(|error| format!("--digest {text:?}: {error}"))?;
+            item.digests.push(digest);
+        }
+        for text in &arguments.content.mirrors {
+            item.mirrors.push(known_url(text, "--mirror ", &self.factory)?);
+        }
+        item.size = arguments.content.size;
+        item.out.clone_from(&arguments.files.out);
+        Ok(items)
+    }
+}
+
+/// Refuses what makes no sense together.
+fn check_combination(arguments: &Get) -> Result<(), Usage> {
+    let (files, content) = (&arguments.files, &arguments.content);
+    let listed = files.input.is_some();
+    let single = arguments.urls.len() <= 1 && !listed;
+    if arguments.urls.is_empty() && !listed {
+        match (&content.mirror_list, &files.out) {
+            (None, _) => return Err("nothing to download: name a URL, or a list of them with --input".into()),
+            (Some(_), Some(out)) if out != Path::new("-") => {}
+            (Some(list), _) => {
+                let list = item::masked(list);
+                return Err(format!("--mirror-list {list} without a URL needs --output FILE").into());
+            }
+        }
+    }
+    if let Some(out) = &files.out {
+        if !single {
+            let out = out.display();
+            return Err(format!("--output {out} is for a single URL: use --dir for several files").into());
+        }
+        if out != Path::new("-") && (out.file_name().is_none() || out.to_string_lossy().ends_with('/')) {
+            return Err(format!("--output {:?} names no file", out.display().to_string()).into());
+        }
+    }
+    let of_one = [
+        ("--digest", content.digests.first().cloned()),
+        ("--size", content.size.map(|size| size.to_string())),
+        ("--mirror", content.mirrors.first().map(|url| item::masked(url))),
+    ];
+    match of_one.into_iter().find(|(_, value)| value.is_some() && !single) {
+        Some((option, value)) => {
+            let value = value.unwrap_or_default();
+            Err(format!(
+                "{option} {value} is for a single URL: for several files, put it into a list for --input"
+            )
+            .into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Parses a URL of the command line, which must be of a scheme that is known.
+fn known_url(text: &str, option: &str, factory: &Factory) -> Result<Url, Usage> {
+    let url = item::url(text).map_err(|reason| format!("{option}{reason}"))?;
+    let schemes = factory.schemes();
+    if schemes.contains(&url.scheme()) {
+        return Ok(url);
+    }
+    let (text, known) = (item::masked(text), schemes.join(", "));
+    Err(format!("{option}{text:?}: there is no protocol for {}: (known: {known})", url.scheme()).into())
+}

@@ -1,0 +1,23 @@
+//! The command as its users see it: run as a program, against scripted servers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test fails by panicking, and nothing here is a library"
+)]
+
+mod connections;
+mod credentials;
+mod files;
+mod ganymede;
+mod interrupting;
+mod lists;
+mod mirrors;
+mod pages;
+mod patience;
+mod planning;
+mod reports;
+mod usage;
+mod verification;
