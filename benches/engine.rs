@@ -1,5 +1,7 @@
 //! What the engine itself costs: a block on its way through writer, checks and handlers, and a download in a batch.
 
+#![allow(clippy::expect_used, reason = "a benchmark that cannot run has nothing to measure")]
+
 use std::hint::black_box;
 use std::io::{self, Write};
 

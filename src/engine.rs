@@ -142,6 +142,7 @@ impl<'a, P: Protocol> Run<'a, P> {
             Some(copy) => copy,
             None => self.open()?,
         };
+        self.watched(|monitor| monitor.received(copy.size()));
         match self.exchange(&mut copy, rest.as_ref()) {
             Ok((head, timing)) => {
                 let (facts, warnings) = copy.commit()?;
@@ -240,6 +241,15 @@ impl<'a, P: Protocol> Run<'a, P> {
 
     fn watched(&self, change: impl Fn(&DownloadMonitor)) {
         self.transfer.monitors.iter().for_each(change);
+    }
+}
+
+impl<P> Drop for Run<'_, P> {
+    /// Tells those who watch that nothing more will come, when a plugin or handler has panicked.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.transfer.monitors.iter().for_each(|monitor| monitor.enter(Phase::Failed));
+        }
     }
 }
 

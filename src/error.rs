@@ -75,8 +75,9 @@ struct Account {
 }
 
 impl DownloadError {
-    /// Starts an account of a run that has not sent anything.
-    pub(crate) fn new(url: &Url, failure: Failure) -> Self {
+    /// Makes the error of a download that failed before anything was sent, as one of your own may.
+    #[must_use]
+    pub fn new(url: &Url, failure: Failure) -> Self {
         let (url, history) = (redacted(url), Vec::new());
         Self(Box::new(Account { url, failure, received: 0, expected: None, history }))
     }

@@ -79,7 +79,12 @@ impl Factory {
         let scheme = request.url().scheme();
         self.protocols.get(scheme).ok_or_else(|| {
             let known = self.schemes().join(", ");
-            let message = format!("no protocol for {scheme}: in {} (known: {known})", request.display_url());
+            // `user:password@host` reads as if the scheme were called user: no secret is shown.
+            let shown = match request.url().cannot_be_a_base() {
+                true => String::new(),
+                false => format!(": in {}", request.display_url()),
+            };
+            let message = format!("no protocol for {scheme}{shown} (known: {known})");
             Failure::new(ErrorKind::Unsupported, message)
         })
     }

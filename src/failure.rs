@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::error::DownloadError;
 use crate::validation::ValidationError;
 
 /// What kind of thing went wrong.
@@ -260,6 +261,11 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(failure) => return failure,
+            Err(error) => error,
+        };
+        // The body of a stream fails with the account of its whole download.
+        let error = match error.downcast::<DownloadError>() {
+            Ok(error) => return error.into(),
             Err(error) => error,
         };
         let kind = match error.kind() {

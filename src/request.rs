@@ -299,7 +299,8 @@ impl Request {
         own.filter(|_| self.is_trusted()).cloned().or_else(|| in_url(&self.url))
     }
 
-    /// Sets the credentials.
+    /// Sets the credentials: for the origin of the caller's URL, not for one that a server
+    /// [named](Self::follow).
     pub fn set_credentials(&mut self, credentials: Option<Credentials>) {
         self.credentials = credentials;
     }

@@ -45,6 +45,7 @@ pub struct MirrorDelegate {
     mirrors: Mirrors,
     protocol: Arc<dyn Protocol>,
     name: Option<String>,
+    folders: bool,
     replaces: bool,
 }
 
@@ -75,7 +76,7 @@ impl MirrorDelegate {
     }
 
     fn of(mirrors: Mirrors) -> Self {
-        Self { mirrors, protocol: Arc::new(Factory::new()), name: None, replaces: false }
+        Self { mirrors, protocol: Arc::new(Factory::new()), name: None, folders: false, replaces: false }
     }
 
     /// Sets the protocol that fetches the list; a [`Factory`] with default settings unless set.
@@ -90,6 +91,15 @@ impl MirrorDelegate {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Takes from a list only folders: for several contents that share it, each under its own name.
+    ///
+    /// A line that names a single file would be taken for every one of them.
+    #[must_use]
+    pub fn folders(mut self) -> Self {
+        self.folders = true;
         self
     }
 
@@ -119,7 +129,8 @@ impl MirrorDelegate {
             // As it stands in the URL, so that what is encoded there stays so.
             None => mirror.join(&format!("./{segment}")),
         };
-        let joined: Result<_, url::ParseError> = mirrors.iter().map(full).collect();
+        let usable = mirrors.iter().filter(|mirror| !self.folders || mirror.path().ends_with('/'));
+        let joined: Result<_, url::ParseError> = usable.map(full).collect();
         joined.map_err(|error| {
             Failure::new(ErrorKind::MirrorList, format!("{segment:?} is no name of a file")).caused_by(error)
         })

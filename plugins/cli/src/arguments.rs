@@ -120,7 +120,7 @@ pub(crate) struct Content {
     /// Names a list of mirrors, to be tried after the URL and every --mirror
     ///
     /// Its lines are URLs of the file, or, ending in /, of folders that have it under its name. With -o FILE and
-    /// no URL, the list alone says where the file is.
+    /// no URL, the list alone says where the file is. For several files, only folders count.
     #[arg(long, value_name = "URL")]
     pub(crate) mirror_list: Option<String>,
 }

@@ -216,6 +216,9 @@ impl Run {
         }
         if let Some(list) = &settings.mirror_list {
             let mut delegate = MirrorDelegate::list(list.clone()).protocol(settings.factory.clone());
+            if settings.several {
+                delegate = delegate.folders();
+            }
             if let Some(name) = &settings.listed_name {
                 delegate = delegate.name(name).replaces();
             }

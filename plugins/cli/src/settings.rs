@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) mirror_list: Option<Url>,
     /// The name that the content has on the mirrors, where their list alone says where it is.
     pub(crate) listed_name: Option<String>,
+    /// Whether there may be several files, so that no mirror of a single one is of use.
+    pub(crate) several: bool,
     pub(crate) folder: Option<PathBuf>,
     /// Whether the content goes to standard output.
     pub(crate) to_stdout: bool,
@@ -74,6 +76,7 @@ impl Settings {
             deadline: arguments.pace.deadline,
             mirror_list,
             listed_name: name.map(|name| name.to_string_lossy().into_owned()),
+            several: arguments.urls.len() > 1 || arguments.files.input.is_some(),
             folder: arguments.files.dir.clone(),
             to_stdout: out == Some(Path::new("-")),
             concurrency,

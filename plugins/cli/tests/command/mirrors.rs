@@ -96,3 +96,16 @@ fn a_mirror_list_is_fetched_once_for_a_whole_run_and_with_the_settings_of_the_ru
     assert_eq!(folder.read("2"), b"/m/2");
     assert_eq!(origin.requests("/list"), 1);
 }
+
+#[test]
+fn a_listed_mirror_of_a_single_file_is_never_taken_for_one_of_several() {
+    let (folder, origin) = (Folder::new(), Origin::start());
+    let other = origin.on("/other", Reply::ok("another content"));
+    origin.on("/m/2", Reply::ok("the content"));
+    let list = origin.on("/list", Reply::ok(format!("{other}\nm/\n")));
+    let urls = [origin.url("/1"), origin.url("/2")];
+    let run = get(&folder, ["--json", "--mirror-list", &list, &urls[0], &urls[1]]).exited(1);
+    assert_eq!(run.event("failed")["error"]["kind"], "not-found");
+    assert_eq!((folder.entries(), folder.read("2")), (vec!["2".to_owned()], b"the content".to_vec()));
+    assert_eq!(origin.requests("/other"), 0);
+}

@@ -1,0 +1,366 @@
+//! The same content elsewhere: by the delegate, by a custom protocol, by a handler, and from a list.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test tells its failure by a panic")]
+
+use std::io::{Cursor, Read};
+use std::thread;
+use std::time::Duration;
+
+use ganymede::{
+    Action, Algorithm, Batch, BufferWriter, Context, DigestValidation, Download, DownloadError, ErrorKind,
+    Event, Facts, Failure, FileWriter, Http, HttpDownload, MirrorDelegate, Protocol, Reply, Request,
+    RetryDelegate, Transfer, Url,
+};
+use ganymede_kit::{Folder, Gate, Origin, Reply as Scripted, pattern};
+
+const SIZE: usize = 200_000;
+const SOURCES: [&str; 4] = ["/lost", "/cut", "/bad", "/good"];
+
+fn url(text: &str) -> Url {
+    text.parse().unwrap()
+}
+
+/// An origin with a source that has lost the content, one that breaks off, one with wrong bytes, and a good one.
+fn sources() -> Origin {
+    let origin = Origin::start();
+    origin.on("/cut", Scripted::ok(pattern(SIZE)).cut_after(90_000));
+    origin.on("/bad", Scripted::ok(vec![7; SIZE]));
+    origin.on("/good", Scripted::ok(pattern(SIZE)));
+    origin
+}
+
+fn mirrors(origin: &Origin) -> [Url; 3] {
+    ["/cut", "/bad", "/good"].map(|path| url(&origin.url(path)))
+}
+
+fn digest(content: &[u8]) -> DigestValidation {
+    let facts = Facts::of(content, [Algorithm::Sha256]).unwrap();
+    DigestValidation::new(facts.digest(Algorithm::Sha256).unwrap())
+}
+
+fn paths(origin: &Origin) -> Vec<String> {
+    origin.journal().into_iter().map(|received| received.target).collect()
+}
+
+fn fetch<P: Protocol>(download: Transfer<P>, context: &Context) -> Result<Vec<u8>, DownloadError> {
+    let buffer = BufferWriter::new(1 << 20);
+    download.writer(buffer.clone()).run(context).map(|_| buffer.take().unwrap())
+}
+
+fn lost(origin: &Origin) -> HttpDownload {
+    HttpDownload::get(&origin.url("/lost")).unwrap()
+}
+
+#[test]
+fn the_delegate_tries_each_source_once_in_order_until_one_is_good() {
+    let origin = sources();
+    let download =
+        lost(&origin).validation(digest(&pattern(SIZE))).handler(MirrorDelegate::new(mirrors(&origin)));
+    let buffer = BufferWriter::new(1 << 20);
+    let mut download = download.writer(buffer.clone());
+    let receipt = download.run(&Context::new()).unwrap();
+    assert!(buffer.take().unwrap() == pattern(SIZE));
+    assert_eq!(paths(&origin), SOURCES);
+    assert_eq!((receipt.attempts(), receipt.source().path()), (4, "/good"));
+    // What was tried is in the error's history and not in the delegate: a second run is like the first.
+    download.run(&Context::new()).unwrap();
+    assert_eq!(paths(&origin)[4..], SOURCES);
+}
+
+#[test]
+fn a_custom_protocol_does_the_same() {
+    /// Answers with the first content that is whole and right.
+    struct Mirrored<P>(P, Vec<Url>, DigestValidation);
+
+    impl<P: Protocol> Protocol for Mirrored<P> {
+        fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
+            let mut failure = Failure::from(ErrorKind::NotFound);
+            for url in [request.url()].into_iter().chain(&self.1) {
+                let mut request = request.clone();
+                request.set_url(url.clone());
+                match self.0.send(&request, context).and_then(|reply| self.checked(reply)) {
+                    Ok(reply) => return Ok(reply),
+                    Err(why) => failure = why,
+                }
+            }
+            Err(failure)
+        }
+    }
+
+    impl<P> Mirrored<P> {
+        fn checked(&self, reply: Reply) -> Result<Reply, Failure> {
+            use ganymede::Validation;
+            let (head, body) = reply.into_parts();
+            let mut content = Vec::new();
+            body.into_iter().try_for_each(|mut body| body.read_to_end(&mut content).map(drop))?;
+            self.2.begin().finish(&Facts::of(&content[..], self.2.needs())?)?;
+            Ok(Reply::new(head, Cursor::new(content)))
+        }
+    }
+
+    let origin = sources();
+    let wrap = |http: Http| Mirrored(http, mirrors(&origin).to_vec(), digest(&pattern(SIZE)));
+    assert!(fetch(lost(&origin).map(wrap), &Context::new()).unwrap() == pattern(SIZE));
+    assert_eq!(paths(&origin), SOURCES);
+}
+
+#[test]
+fn a_handler_does_the_same() {
+    let origin = sources();
+    let elsewhere = mirrors(&origin);
+    let next = move |event: &mut Event<'_>, _: &Context| {
+        let Event::Error { request, error } = event else { return Action::Continue };
+        let Some(mirror) = elsewhere.get(error.history().len() - 1) else { return Action::Continue };
+        request.set_url(mirror.clone());
+        Action::Retry(Duration::ZERO)
+    };
+    let download = lost(&origin).validation(digest(&pattern(SIZE))).handler(next);
+    assert!(fetch(download, &Context::new()).unwrap() == pattern(SIZE));
+    assert_eq!(paths(&origin), SOURCES);
+}
+
+#[test]
+fn a_list_does_the_same() {
+    let origin = sources();
+    let list = origin.on("/list", Scripted::ok("cut\nbad\ngood\n"));
+    let download = lost(&origin).validation(digest(&pattern(SIZE))).handler(MirrorDelegate::list(url(&list)));
+    assert!(fetch(download, &Context::new()).unwrap() == pattern(SIZE));
+    assert_eq!(paths(&origin), ["/lost", "/list", "/cut", "/bad", "/good"]);
+}
+
+#[test]
+fn a_list_is_fetched_once_in_a_context_however_many_ask() {
+    let (origin, gate, context) = (Origin::start(), Gate::new(), Context::new());
+    origin.handle("/mirror/", |received| Scripted::ok(received.path().to_owned()));
+    let list = url(&origin.on("/list", Scripted::ok("/mirror/\n").gate(&gate)));
+    let delegate = MirrorDelegate::list(list.clone());
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..16)
+            .map(|n| {
+                let download = HttpDownload::get(&origin.url(&format!("/lost/{n}"))).unwrap();
+                let download = download.handler(delegate.clone());
+                let context = context.child();
+                scope.spawn(move || fetch(download, &context).unwrap())
+            })
+            .collect();
+        gate.wait_arrived(1);
+        // All have failed at their own source, and one of them fetches the list.
+        origin.wait_requests(17);
+        gate.open();
+        for (n, thread) in threads.into_iter().enumerate() {
+            assert_eq!(thread.join().unwrap(), format!("/mirror/{n}").into_bytes());
+        }
+    });
+    assert_eq!(origin.requests("/list"), 1);
+    fetch(lost(&origin).handler(delegate.clone()), &context).unwrap();
+    assert_eq!(origin.requests("/list"), 1);
+    fetch(lost(&origin).handler(delegate), &Context::new()).unwrap();
+    assert_eq!(origin.requests("/list"), 2);
+}
+
+#[test]
+fn two_lists_in_one_context_are_kept_apart() {
+    let (origin, context) = (Origin::start(), Context::new());
+    for name in ["a", "b"] {
+        origin.on(&format!("/{name}/lost"), Scripted::ok(name));
+        origin.on(&format!("/list-{name}"), Scripted::ok(format!("/{name}/\n")));
+    }
+    for name in ["a", "b", "a"] {
+        let delegate = MirrorDelegate::list(url(&origin.url(&format!("/list-{name}"))));
+        assert_eq!(fetch(lost(&origin).handler(delegate), &context).unwrap(), name.as_bytes());
+    }
+    assert_eq!((origin.requests("/list-a"), origin.requests("/list-b")), (1, 1));
+}
+
+#[test]
+fn a_list_that_cannot_be_had_is_an_error_and_its_text_never_the_content() {
+    let (origin, folder) = (Origin::start(), Folder::new());
+    let list = origin.on("/list", Scripted::ok("the list is out of order").status(500));
+    let mut download = lost(&origin)
+        .writer(FileWriter::new(folder.file("file")))
+        .handler(RetryDelegate::new(1))
+        .handler(MirrorDelegate::list(url(&list)));
+    let error = download.run(&Context::new()).unwrap_err();
+    assert_eq!(error.kind().name(), "mirror-list");
+    let text = error.to_string();
+    assert!(text.contains(&list) && text.contains("500"), "{text}");
+    assert!(error.history()[0].failure().status().unwrap() == 404);
+    assert!(folder.entries().is_empty());
+    assert_eq!(origin.requests("/lost"), 1);
+}
+
+#[test]
+fn a_list_may_have_comments_blank_lines_any_line_ends_and_relative_urls() {
+    let (origin, elsewhere) = (Origin::start(), Origin::start());
+    let text = format!(
+        "\u{feff}# mirrors of the file\r\n\r\n  one/file \r\n/two/file\r\n\n   # more\n{}\nbase/\n{}",
+        elsewhere.url("/three"),
+        elsewhere.url("/four/"),
+    );
+    let list = origin.on("/lists/today", Scripted::ok(text));
+    let download = HttpDownload::get(&origin.url("/own/a%20file?sign=a%2Fb"))
+        .unwrap()
+        .handler(MirrorDelegate::list(url(&list)));
+    let error = fetch(download, &Context::new()).unwrap_err();
+    assert_eq!(paths(&origin)[2..], ["/lists/one/file", "/two/file", "/lists/base/a%20file"]);
+    assert_eq!(paths(&elsewhere), ["/three", "/four/a%20file"]);
+    assert_eq!(error.attempts(), 6);
+}
+
+#[test]
+fn a_relative_url_of_a_list_is_relative_to_where_redirects_led() {
+    let (origin, elsewhere) = (Origin::start(), Origin::start());
+    let moved = elsewhere.on("/lists/today", Scripted::ok("file\n"));
+    elsewhere.on("/lists/file", Scripted::ok("hello"));
+    let list = origin.on("/list", Scripted::redirect(302, moved));
+    let download = lost(&origin).handler(MirrorDelegate::list(url(&list)));
+    assert_eq!(fetch(download, &Context::new()).unwrap(), b"hello");
+}
+
+#[test]
+fn a_page_or_an_empty_text_is_no_list() {
+    let origin = Origin::start();
+    let texts = [
+        "<!DOCTYPE html>\n<html><body>Please log in</body></html>\n",
+        "<html>\n",
+        "Service unavailable, try again\n",
+        "http://[broken\n",
+        "",
+        "# nothing\n\n",
+    ];
+    for text in texts {
+        let list = url(&origin.on("/list", Scripted::ok(text)));
+        let download = lost(&origin).handler(MirrorDelegate::list(list));
+        let error = fetch(download, &Context::new()).unwrap_err();
+        assert_eq!((error.kind().name(), error.attempts()), ("mirror-list", 1), "{text:?}");
+    }
+    let list = url(&origin.on("/list", Scripted::ok([b'/', 0xff, b'\n'])));
+    let error = fetch(lost(&origin).handler(MirrorDelegate::list(list)), &Context::new()).unwrap_err();
+    assert_eq!(error.kind().name(), "mirror-list");
+}
+
+#[test]
+fn when_all_are_bad_the_error_names_every_mirror_and_why() {
+    let origin = sources();
+    let bad = [("/gone", 410), ("/secret", 403), ("/broken", 500)];
+    let list: Vec<Url> =
+        bad.map(|(path, status)| url(&origin.on(path, Scripted::error(status)))).into_iter().collect();
+    let download = lost(&origin).validation(digest(&pattern(SIZE)));
+    let delegate = MirrorDelegate::new(mirrors(&origin)[..2].iter().cloned().chain(list));
+    let error = fetch(download.handler(delegate), &Context::new()).unwrap_err();
+    let tried = ["/lost", "/cut", "/bad", "/gone", "/secret", "/broken"];
+    assert_eq!(paths(&origin), tried);
+    let history: Vec<_> = error.history().iter().map(|attempt| attempt.source().path()).collect();
+    assert_eq!(history, tried);
+    let kinds: Vec<_> = error.history().iter().map(|attempt| attempt.failure().kind().name()).collect();
+    assert_eq!(kinds, ["not-found", "incomplete", "digest-mismatch", "not-found", "unauthorized", "status"]);
+    let text = error.to_string();
+    assert!(tried.iter().all(|path| text.matches(&origin.url(path)).count() == 1), "{text}");
+    assert!(["404", "410", "403", "500", "digest"].iter().all(|why| text.contains(why)), "{text}");
+    assert_eq!((error.url().path(), error.failed_source().path()), ("/lost", "/broken"));
+}
+
+#[test]
+fn secrets_go_to_given_mirrors_and_stay_behind_from_those_that_a_list_names_elsewhere() {
+    let (origin, elsewhere) = (Origin::start(), Origin::start());
+    let there = elsewhere.on("/copy", Scripted::ok("hello"));
+    let download = || {
+        let mut download = lost(&origin).user("amy", "secret").header("X-Account", "7");
+        download.request_mut().set_header("X-Own", "8").unwrap();
+        download
+    };
+    fetch(download().handler(MirrorDelegate::new([url(&there)])), &Context::new()).unwrap();
+    let list = origin.on("/list", Scripted::ok(format!("/near\n{there}\n")));
+    fetch(download().handler(MirrorDelegate::list(url(&list))), &Context::new()).unwrap();
+    let secrets = ["authorization", "x-account", "x-own"];
+    let told = |origin: &Origin, path: &str, number: usize| {
+        let requests = origin.journal().into_iter().filter(|received| received.target == path);
+        let request = requests.into_iter().nth(number).unwrap();
+        secrets.map(|name| request.header(name).is_some())
+    };
+    assert_eq!(told(&elsewhere, "/copy", 0), [true; 3]);
+    assert_eq!(told(&elsewhere, "/copy", 1), [false; 3]);
+    assert_eq!((told(&origin, "/near", 0), told(&origin, "/list", 0)), ([true; 3], [false; 3]));
+}
+
+#[test]
+fn a_list_that_leads_to_a_local_file_is_refused() {
+    let (origin, folder) = (Origin::start(), Folder::new());
+    let secret = folder.write("secret", "not for the network");
+    let good = origin.on("/good", Scripted::ok("hello"));
+    let list = origin.on("/list", Scripted::ok(format!("file://{}\n{good}\n", secret.display())));
+    let buffer = BufferWriter::new(100);
+    let factory = ganymede::Factory::new();
+    let mut download = factory
+        .download(&origin.url("/lost"))
+        .unwrap()
+        .writer(buffer.clone())
+        .handler(MirrorDelegate::list(url(&list)));
+    let error = download.run(&Context::new()).unwrap_err();
+    assert_eq!(error.kind().name(), "redirect");
+    assert!(buffer.take().is_none());
+}
+
+#[test]
+fn one_delegate_serves_many_downloads_at_once() {
+    let (origin, elsewhere, context) = (Origin::start(), Origin::start(), Context::new());
+    elsewhere.handle("/", |received| match received.path().rsplit('/').next().unwrap().parse::<u32>() {
+        Ok(n) if received.path().starts_with("/half/") && n % 2 == 1 => Scripted::error(404),
+        _ => Scripted::ok(received.path().to_owned()),
+    });
+    let text = format!("{}\n{}\n", elsewhere.url("/half/"), elsewhere.url("/all/"));
+    let delegate = MirrorDelegate::list(url(&origin.on("/list", Scripted::ok(text))));
+    let downloads = (0..40).map(|n| {
+        let (buffer, own) = (BufferWriter::new(100), origin.url(&format!("/lost/{n}")));
+        let download = HttpDownload::get(&own).unwrap().writer(buffer.clone()).handler(delegate.clone());
+        download.attach((n, buffer))
+    });
+    let mut seen = 0;
+    for plan in Batch::new(downloads).context(&context) {
+        plan.result().unwrap();
+        let (n, buffer) = plan.attachment();
+        let folder = if n % 2 == 1 { "all" } else { "half" };
+        assert_eq!(buffer.take().unwrap(), format!("/{folder}/{n}").into_bytes());
+        seen += 1;
+    }
+    assert_eq!((seen, origin.requests("/list")), (40, 1));
+}
+
+#[test]
+fn a_download_that_mirrors_replace_is_never_asked_for_itself() {
+    let origin = Origin::start();
+    origin.on("/a/file", Scripted::error(404));
+    origin.on("/b/file", Scripted::ok("hello"));
+    let list = origin.on("/list", Scripted::ok("/a/\n/b/\n"));
+    let download = || HttpDownload::get(&origin.url("/own")).unwrap();
+    let delegate = MirrorDelegate::list(url(&list)).name("file").replaces();
+    assert_eq!(fetch(download().handler(delegate), &Context::new()).unwrap(), b"hello");
+    assert_eq!(paths(&origin), ["/list", "/a/file", "/b/file"]);
+    let error = fetch(download().handler(MirrorDelegate::new([]).replaces()), &Context::new()).unwrap_err();
+    assert_eq!((error.kind().name(), error.attempts()), ("mirror-list", 0));
+    assert_eq!(origin.requests("/own"), 0);
+}
+
+#[test]
+fn a_failure_of_this_side_is_not_answered_by_another_source() {
+    let (origin, folder) = (sources(), Folder::new());
+    let delegate = MirrorDelegate::new(mirrors(&origin));
+    let good = || HttpDownload::get(&origin.url("/good")).unwrap().handler(delegate.clone());
+    let error = good().writer(FileWriter::new(folder.path())).run(&Context::new()).unwrap_err();
+    assert_eq!(error.kind().name(), "write");
+    let error = good().writer(BufferWriter::new(10)).run(&Context::new()).unwrap_err();
+    assert_eq!(error.kind().name(), "too-large");
+    assert_eq!(paths(&origin), ["/good", "/good"]);
+}
+
+#[test]
+fn cancelling_while_the_list_is_fetched_is_cancelled_and_no_failure_of_the_list() {
+    let (origin, context) = (Origin::start(), Context::new());
+    let list = url(&origin.on("/list", Scripted::ok("").stall_header()));
+    let running = context.child();
+    let download = lost(&origin).handler(MirrorDelegate::list(list));
+    let thread = thread::spawn(move || fetch(download, &running).unwrap_err());
+    origin.wait_requests(2);
+    context.cancel();
+    assert!(thread.join().unwrap().is_cancelled());
+}
