@@ -1,19 +1,38 @@
 //! Reading ahead on a thread, so that waiting for input can be interrupted.
 
 use std::io;
+use std::mem::take;
+use std::sync::Arc;
 use std::thread;
+use std::vec::IntoIter;
 
-use crossbeam_channel::{Receiver, bounded, select};
 use ganymede::{Context, Hook};
+use parking_lot::{Condvar, Mutex};
 
 /// How many items are read ahead, at most.
-const AHEAD: usize = 16;
+const AHEAD: usize = 256;
 
 /// The items of another iterator, which runs on a thread; it ends when the context is cancelled.
+///
+/// All that has been read is taken at once: waking a thread for each item would cost more than reading it.
 pub(crate) struct Feed<T> {
-    items: Receiver<T>,
-    cancelled: Receiver<()>,
+    shared: Arc<Shared<T>>,
+    items: IntoIter<T>,
     _hook: Hook,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    /// There are items, or none will come any more.
+    read: Condvar,
+    /// There is room, or nobody wants items any more.
+    taken: Condvar,
+}
+
+struct State<T> {
+    items: Vec<T>,
+    ended: bool,
+    stopped: bool,
 }
 
 impl<T: Send + 'static> Feed<T> {
@@ -21,18 +40,14 @@ impl<T: Send + 'static> Feed<T> {
         source: impl Iterator<Item = T> + Send + 'static,
         context: &Context,
     ) -> io::Result<Self> {
-        let (sender, items) = bounded(AHEAD);
-        let (raise, cancelled) = bounded::<()>(0);
-        let hook = context.on_cancel(move || drop(raise));
+        let state = State { items: Vec::new(), ended: false, stopped: false };
+        let shared =
+            Arc::new(Shared { state: Mutex::new(state), read: Condvar::new(), taken: Condvar::new() });
+        let (stopping, reading) = (Arc::clone(&shared), Arc::clone(&shared));
+        let hook = context.on_cancel(move || stopping.stop());
         // Never joined: nobody can wake it when it waits for standard input.
-        thread::Builder::new().name("ganymede-input".to_owned()).spawn(move || {
-            for item in source {
-                if sender.send(item).is_err() {
-                    break;
-                }
-            }
-        })?;
-        Ok(Self { items, cancelled, _hook: hook })
+        thread::Builder::new().name("ganymede-input".to_owned()).spawn(move || reading.fill(source))?;
+        Ok(Self { shared, items: Vec::new().into_iter(), _hook: hook })
     }
 }
 
@@ -40,9 +55,53 @@ impl<T> Iterator for Feed<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        select! {
-            recv(self.items) -> item => item.ok(),
-            recv(self.cancelled) -> _ => None,
+        if let Some(item) = self.items.next() {
+            return Some(item);
         }
+        let mut state = self.shared.state.lock();
+        while state.items.is_empty() && !state.ended && !state.stopped {
+            self.shared.read.wait(&mut state);
+        }
+        self.items = match state.stopped {
+            true => Vec::new().into_iter(),
+            false => take(&mut state.items).into_iter(),
+        };
+        drop(state);
+        self.shared.taken.notify_one();
+        self.items.next()
+    }
+}
+
+impl<T> Drop for Feed<T> {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+impl<T> Shared<T> {
+    fn fill(&self, source: impl Iterator<Item = T>) {
+        for item in source {
+            let mut state = self.state.lock();
+            while state.items.len() >= AHEAD && !state.stopped {
+                self.taken.wait(&mut state);
+            }
+            if state.stopped {
+                return;
+            }
+            state.items.push(item);
+            let first = state.items.len() == 1;
+            drop(state);
+            if first {
+                self.read.notify_one();
+            }
+        }
+        self.state.lock().ended = true;
+        self.read.notify_one();
+    }
+
+    fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.read.notify_one();
+        self.taken.notify_one();
     }
 }

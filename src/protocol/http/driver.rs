@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -182,12 +183,18 @@ impl Outgoing {
         }
         loop {
             poll_fn(|context| pipe.poll_room(context)).await;
-            let limit = self.limit(Instant::now() + *read_timeout);
-            match timeout_at(limit.into(), response.chunk()).await {
-                Ok(Ok(Some(block))) => pipe.put_block(block),
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => return Err(failure_of(error, url)),
-                Err(_) => return Err(self.too_late("body")),
+            let mut chunk = pin!(response.chunk());
+            let chunk = match poll_fn(|context| Poll::Ready(chunk.as_mut().poll(context))).await {
+                Poll::Ready(chunk) => chunk,
+                Poll::Pending => {
+                    pipe.flush();
+                    let limit = self.limit(Instant::now() + *read_timeout);
+                    timeout_at(limit.into(), chunk).await.map_err(|_| self.too_late("body"))?
+                }
+            };
+            match chunk.map_err(|error| failure_of(error, url))? {
+                Some(block) => pipe.put_block(block),
+                None => break,
             }
         }
         // The connection goes back to the others a moment after the last block: what is sent next shall find it.

@@ -13,6 +13,9 @@ use crate::reply::Timing;
 /// How many bytes may wait to be taken, before the client stops reading from its socket.
 const CAPACITY: usize = 1 << 20;
 
+/// How many bytes are worth waking the other thread for, although more may be there at once.
+const WORTHWHILE: usize = 64 << 10;
+
 /// What came before the body.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -91,21 +94,28 @@ impl Pipe {
         self.changed.notify_all();
     }
 
+    /// Puts the head, to be seen with what follows it at once or at the next [flush](Self::flush).
     pub(super) fn put_head(&self, head: Answer) {
         self.state.lock().head = Some(Box::new(head));
-        self.changed.notify_one();
     }
 
+    /// Puts a block, to be seen at the next [flush](Self::flush) unless it is worth more than that.
     pub(super) fn put_block(&self, block: Bytes) {
         let mut state = self.state.lock();
+        let before = state.waiting;
         state.waiting += block.len();
         state.blocks.push_back(block);
         // Who is behind finds the other blocks without being woken.
-        let first = state.blocks.len() == 1;
+        let worthwhile = before < WORTHWHILE && state.waiting >= WORTHWHILE;
         drop(state);
-        if first {
+        if worthwhile {
             self.changed.notify_one();
         }
+    }
+
+    /// Shows all that was put: to be called before waiting for more, since waking a thread costs more than a block.
+    pub(super) fn flush(&self) {
+        self.changed.notify_one();
     }
 
     /// Is ready when there is room for another block.
