@@ -56,6 +56,10 @@ impl<D: Download, A: Send> Download for Attached<D, A> {
         self.download.request()
     }
 
+    fn request_mut(&mut self) -> &mut Request {
+        self.download.request_mut()
+    }
+
     fn set_writer(&mut self, writer: Arc<dyn Writer>) {
         self.download.set_writer(writer);
     }

@@ -159,6 +159,15 @@ impl Context {
         slot.obtain(self, make)
     }
 
+    /// Forgets what is kept under `key`, so that the next who asks makes it anew: a token has expired, say.
+    ///
+    /// Those who have it keep it.
+    pub fn forget<K: SlotKey>(&self, key: &K) {
+        let slot = self.shelf::<K>().lock().remove(key);
+        // What it holds may use the context when it is dropped: not under the lock.
+        drop(slot);
+    }
+
     fn shelf<K: SlotKey>(&self) -> Arc<Shelf<K>> {
         let mut shelves = self.room.shelves.lock();
         let new = || -> Arc<dyn Any + Send + Sync> { Arc::new(Shelf::<K>::default()) };
@@ -205,6 +214,8 @@ impl<T: Send + Sync + 'static> Slot<T> {
     ) -> Result<Arc<T>, Failure> {
         let made = catch_unwind(AssertUnwindSafe(|| make(context)));
         let (landed, panic) = match made {
+            // A socket that was cut by the cancelling of this context alone is no failure of those who wait.
+            Ok(Err(_)) if context.is_cancelled() => (Err(Failure::cancelled()), None),
             Ok(made) => (made.map(Arc::new), None),
             Err(panic) => (Err(ErrorKind::Panicked.into()), Some(panic)),
         };

@@ -45,6 +45,10 @@ struct Begun {
     validator: Option<Validator>,
     total: Option<u64>,
     expected: Option<u64>,
+    /// What was asked for: a handler may ask for something else next time.
+    range: Option<ByteRange>,
+    /// Whether another source went on with what this one began.
+    mixed: bool,
 }
 
 impl Copy {
@@ -53,14 +57,14 @@ impl Copy {
         validations: &[Box<dyn Validation>],
         mut digests: Vec<Algorithm>,
     ) -> Result<Self, Failure> {
-        digests.extend(validations.iter().flat_map(|validation| validation.needs()));
+        digests.extend(validations.iter().flat_map(Validation::needs));
         Ok(Self {
             output: writer.map(Writer::open).transpose().map_err(Failure::writing)?,
             checks: validations.iter().map(Running::begin).collect(),
             tally: Tally::new(digests),
             facts: None,
             warnings: Vec::new(),
-            identified: validations.iter().any(|validation| validation.identifies()),
+            identified: validations.iter().any(|validation| validation.identifies() && validation.enforced()),
             begun: None,
         })
     }
@@ -75,13 +79,18 @@ impl Copy {
         self.begun.as_ref()?.expected
     }
 
+    /// Tells whether its bytes are from several sources, so that none of them is proved bad when a check fails.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.begun.as_ref().is_some_and(|begun| begun.mixed)
+    }
+
     /// Returns the request for what is lacking, if its source can go on where this copy stops.
     ///
     /// That must be proved: by an expected digest at the end, or by the source, with a validator, that it still has
     /// the same content. Only a strong entity tag can be asked of another source than the first.
     pub(crate) fn continuation(&self, request: &Request) -> Option<Request> {
         let (begun, offset) = (self.begun.as_ref()?, self.size());
-        if offset == 0 || self.output.as_ref()?.offset() != offset {
+        if begun.range != request.range() || offset == 0 || self.output.as_ref()?.offset() != offset {
             return None;
         }
         let guard = match &begun.validator {
@@ -104,14 +113,13 @@ impl Copy {
         let Some(begun) = &self.begun else { return false };
         let same_place = head.offset() == first(request) + self.size();
         let same_total = begun.total.is_none() || head.total().is_none() || begun.total == head.total();
-        let elsewhere = begun.source != *request.url();
+        // Redirects that lead to another host this time are another source.
+        let elsewhere = begun.source != *request.url() || host(head.url()) != begun.found;
         let same_content = match &begun.validator {
             // A source that did not confirm the tag has proved nothing about it.
             Some(Validator::ETag(tag)) if elsewhere => self.identified || head.strong_etag() == Some(tag),
             _ if elsewhere => self.identified,
             Some(Validator::ETag(tag)) => head.etag().is_none_or(|other| other == tag),
-            // A time proves little where redirects led to another host this time.
-            Some(Validator::LastModified(_)) if host(head.url()) != begun.found => self.identified,
             Some(Validator::LastModified(date)) => {
                 head.header(http::header::LAST_MODIFIED).is_none_or(|other| other == date)
             }
@@ -123,13 +131,20 @@ impl Copy {
     /// Tells the output what comes, and returns at which byte of the content that begins.
     pub(crate) fn begin(&mut self, head: &Head, request: &Request) -> Result<u64, Failure> {
         let offset = self.size();
-        if self.begun.is_none() {
-            let last = request.range().and_then(|range| range.last());
-            let end = |total: u64| last.map_or(total, |last| total.min(last.saturating_add(1)));
-            // The source may send less of a range than there is: what it said of the whole counts.
-            let of_total = head.total().map(|total| end(total).saturating_sub(first(request)));
-            let expected = of_total.or_else(|| Some(offset + head.length()?));
+        let last = request.range().and_then(|range| range.last());
+        let end = |total: u64| last.map_or(total, |last| total.min(last.saturating_add(1)));
+        // The source may send less of a range than there is: what it said of the whole counts.
+        let of_total = head.total().map(|total| end(total).saturating_sub(first(request)));
+        let expected = of_total.or_else(|| Some(offset + head.length()?));
+        if let Some(begun) = &mut self.begun {
+            // A continuation may know what the first reply did not.
+            begun.total = begun.total.or(head.total());
+            begun.expected = begun.expected.or(expected);
+            begun.mixed |= begun.source != *request.url();
+        } else {
             self.begun = Some(Begun {
+                range: request.range(),
+                mixed: false,
                 source: request.url().clone(),
                 found: host(head.url()),
                 validator: head.validator(),
@@ -211,8 +226,8 @@ impl Copy {
 /// Tells whether a reply gives all of what was asked for, from its first byte.
 pub(crate) fn restarts(reply: &Reply, request: &Request) -> bool {
     let head = reply.head();
-    let most = request.range().and_then(|range| Some(range.last()? - range.first() + 1));
-    let fits = most.is_none_or(|most| head.length().is_none_or(|length| length <= most));
+    let most = request.range().and_then(|range| Some((range.last()? - range.first()).saturating_add(1)));
+    let fits = most.is_none_or(|most| head.length().is_some_and(|length| length <= most));
     !reply.has_body() || (head.offset() == first(request) && fits)
 }
 

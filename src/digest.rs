@@ -257,7 +257,9 @@ impl Hashers {
     }
 
     pub(crate) fn update(&mut self, block: &[u8]) {
-        if self.0.len() > 1 && block.len() >= PARALLEL_BLOCK {
+        // On a thread of rayon's own, waiting for others would take up another job meanwhile: a download, perhaps.
+        let parallel = || rayon::current_thread_index().is_none();
+        if self.0.len() > 1 && block.len() >= PARALLEL_BLOCK && parallel() {
             self.0.par_iter_mut().for_each(|(_, hasher)| hasher.update(block));
         } else {
             for (_, hasher) in &mut self.0 {

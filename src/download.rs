@@ -16,6 +16,9 @@ pub trait Download: Send {
     /// Returns the request as the caller made it.
     fn request(&self) -> &Request;
 
+    /// Returns the request, to be changed before it is run: the method, a range, conditions.
+    fn request_mut(&mut self) -> &mut Request;
+
     /// Exchanges the writer.
     fn set_writer(&mut self, writer: Arc<dyn Writer>);
 
@@ -33,6 +36,10 @@ pub trait Download: Send {
 impl<D: Download + ?Sized> Download for Box<D> {
     fn request(&self) -> &Request {
         (**self).request()
+    }
+
+    fn request_mut(&mut self) -> &mut Request {
+        (**self).request_mut()
     }
 
     fn set_writer(&mut self, writer: Arc<dyn Writer>) {
@@ -68,6 +75,13 @@ pub trait Importer: Send + Sync {
     /// # Errors
     /// There can be nothing at that path.
     fn download(&self, path: &str) -> Result<Box<dyn Download>, crate::Failure>;
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<I: Importer + ?Sized> Importer for Arc<I> {
+    fn download(&self, path: &str) -> Result<Box<dyn Download>, crate::Failure> {
+        (**self).download(path)
+    }
 }
 
 impl<F> Importer for F

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::context::Context;
 use crate::copy::{Copy, restarts};
-use crate::error::{DownloadError, redacted};
+use crate::error::{Attempt, DownloadError, redacted};
 use crate::event::{Action, Event, EventHandler};
 use crate::failure::{ErrorKind, Failure};
 use crate::monitor::{DownloadMonitor, Phase};
@@ -70,8 +70,7 @@ impl<'a, P: Protocol> Run<'a, P> {
     fn attempts(&mut self) -> Result<Receipt, DownloadError> {
         let mut error = DownloadError::new(self.request.url(), ErrorKind::Other.into());
         if self.transfer.writer.is_none() && self.request.method() == Method::Get {
-            let message = "the download has no writer: set one before it is run";
-            return Err(error.because(Failure::new(ErrorKind::Unsupported, message)));
+            return Err(error.because(no_writer()));
         }
         let mut prepared = Event::Prepared { request: &mut self.request };
         match ask(&mut self.transfer.handlers, &mut prepared, self.context) {
@@ -86,29 +85,32 @@ impl<'a, P: Protocol> Run<'a, P> {
         let mut copy = None;
         for attempt in 1..=self.transfer.attempts {
             self.watched(|monitor| monitor.sending(attempt));
+            // As the delegates named it: what a handler makes of it for sending, a signature say, is not its name.
+            let source = self.request.url().clone();
             let broken = match self.attempt(attempt, &mut copy) {
                 Ok(receipt) => return Ok(receipt),
                 Err(broken) => broken,
             };
             let (received, expected) = copy.as_ref().map_or((0, None), |copy| (copy.size(), copy.expected()));
+            let mixed = copy.as_ref().is_some_and(Copy::is_mixed);
             let (failure, wanted) = match broken {
                 Broken::Cut(failure) => (failure, None),
                 Broken::Failed(failure) => {
                     copy = None;
                     (failure, None)
                 }
+                // What was received is none the worse for a handler's impatience.
                 Broken::Retry(after) => {
-                    copy = None;
                     (Failure::new(ErrorKind::Other, "a handler asked for another attempt"), Some(after))
                 }
             };
             if self.context.is_cancelled() {
                 // Whatever the socket says: it was cut by the cancelling.
-                error.attempted(self.request.url(), Failure::cancelled(), received, expected);
+                error.attempted(Attempt::new(&source, Failure::cancelled(), received, mixed), expected);
                 return Err(error);
             }
-            tracing::debug!(source = %redacted(self.request.url()), attempt, %failure, "attempt failed");
-            error.attempted(self.request.url(), failure, received, expected);
+            tracing::debug!(source = %redacted(&source), attempt, %failure, "attempt failed");
+            error.attempted(Attempt::new(&source, failure, received, mixed), expected);
             self.watched(|monitor| monitor.enter(Phase::Repairing));
             let mut failed = Event::Error { request: &mut self.request, error: &error };
             let after = match (ask(&mut self.transfer.handlers, &mut failed, self.context), wanted) {
@@ -174,31 +176,39 @@ impl<'a, P: Protocol> Run<'a, P> {
         heed(ask(&mut self.transfer.handlers, &mut Event::Replied { head: &head }, self.context))?;
         let offset = copy.begin(&head, &self.request)?;
         self.watched(|monitor| monitor.receiving(offset, copy.expected()));
-        match body {
-            Some(body) => {
-                self.receive(copy, body)?;
-                timing.receiving = received_head.elapsed();
-                copy.verify()?;
-                // The last look: what is committed after it counts as downloaded.
-                self.context.check()?;
-            }
-            None => copy.abandon(),
+        if let Some(body) = body {
+            self.receive(copy, body)?;
+            timing.receiving = received_head.elapsed();
+            copy.verify()?;
+            // The last look: what is committed after it counts as downloaded.
+            self.context.check()?;
+        } else {
+            copy.abandon();
         }
         Ok((head, timing))
     }
 
     /// Asks for what the copy still lacks; if what comes does not continue it, once more for everything.
     fn send(&self, copy: &mut Copy, rest: Option<&Request>) -> Result<Reply, Broken> {
+        if self.transfer.writer.is_none() && self.request.method() == Method::Get {
+            return Err(no_writer().into());
+        }
         if let Some(rest) = rest {
             match self.transfer.protocol.send(rest, self.context) {
-                Ok(reply) if copy.continues(reply.head(), &self.request) => return Ok(reply),
+                Ok(reply) if reply.has_body() && copy.continues(reply.head(), &self.request) => {
+                    return Ok(reply);
+                }
                 Ok(reply) => {
                     *copy = self.open()?;
                     if reply.head().offset() == 0 && restarts(&reply, &self.request) {
                         return Ok(reply);
                     }
                 }
-                Err(failure) if failure.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
+                // There is no such part, or no parts at all.
+                Err(failure)
+                    if failure.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE)
+                        || matches!(failure.kind(), ErrorKind::Unsupported) =>
+                {
                     *copy = self.open()?;
                 }
                 Err(failure) => return Err(Broken::Cut(failure)),
@@ -251,6 +261,10 @@ impl<P> Drop for Run<'_, P> {
             self.transfer.monitors.iter().for_each(|monitor| monitor.enter(Phase::Failed));
         }
     }
+}
+
+fn no_writer() -> Failure {
+    Failure::new(ErrorKind::Unsupported, "the download has no writer: set one before it is run")
 }
 
 /// Asks the handlers in order, until one acts.

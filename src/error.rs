@@ -25,9 +25,14 @@ pub struct Attempt {
     source: Url,
     failure: Failure,
     received: u64,
+    continued: bool,
 }
 
 impl Attempt {
+    pub(crate) fn new(source: &Url, failure: Failure, received: u64, continued: bool) -> Self {
+        Self { source: redacted(source), failure, received, continued }
+    }
+
     /// Returns the source that was asked, without credentials.
     #[must_use]
     pub fn source(&self) -> &Url {
@@ -38,6 +43,12 @@ impl Attempt {
     #[must_use]
     pub fn failure(&self) -> &Failure {
         &self.failure
+    }
+
+    /// Tells whether it went on with what another source had begun, so that a failed validation may be due to that.
+    #[must_use]
+    pub fn continued(&self) -> bool {
+        self.continued
     }
 
     /// Returns how many bytes of the content were there when it failed.
@@ -83,12 +94,12 @@ impl DownloadError {
     }
 
     /// Adds a failed attempt, which becomes the error's own reason.
-    pub(crate) fn attempted(&mut self, source: &Url, failure: Failure, received: u64, expected: Option<u64>) {
+    pub(crate) fn attempted(&mut self, attempt: Attempt, expected: Option<u64>) {
         let account = &mut *self.0;
-        account.history.push(Attempt { source: redacted(source), failure: failure.clone(), received });
-        account.failure = failure;
-        account.received = received;
+        account.failure = attempt.failure.clone();
+        account.received = attempt.received;
         account.expected = expected;
+        account.history.push(attempt);
     }
 
     /// Replaces the reason: a handler gave up with one of its own, or the run was cancelled while it waited.
@@ -172,7 +183,7 @@ impl DownloadError {
     /// Returns the status with which a gateway answers its own client (RFC 9110 §15.6).
     ///
     /// What the origin says about the resource passes (403, 404, 410, 416, 451); that it is busy becomes 503, a
-    /// time-out 504, what is wrong on this side 500, and all else 502.
+    /// time-out 504, what is wrong on this side, in writing or by a panic, 500, and all else 502.
     #[must_use]
     pub fn gateway_status(&self) -> StatusCode {
         match (self.kind(), self.status().map(|s| s.as_u16())) {

@@ -124,6 +124,13 @@ pub trait EventHandler: Send {
     fn handle(&mut self, event: &mut Event<'_>, context: &Context) -> Action;
 }
 
+#[deny(clippy::missing_trait_methods)]
+impl EventHandler for Box<dyn EventHandler> {
+    fn handle(&mut self, event: &mut Event<'_>, context: &Context) -> Action {
+        (**self).handle(event, context)
+    }
+}
+
 impl<F> EventHandler for F
 where
     F: FnMut(&mut Event<'_>, &Context) -> Action + Send,

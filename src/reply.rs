@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::BufRead;
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
@@ -59,6 +59,7 @@ pub struct Head {
     offset: u64,
     length: Option<u64>,
     total: Option<u64>,
+    alone: bool,
 }
 
 impl Head {
@@ -66,7 +67,15 @@ impl Head {
     #[must_use]
     pub fn new(url: &Url) -> Self {
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
-        Self { url: crate::error::redacted(url), status, headers, offset: 0, length: None, total: None }
+        Self {
+            url: crate::error::redacted(url),
+            status,
+            headers,
+            offset: 0,
+            length: None,
+            total: None,
+            alone: false,
+        }
     }
 
     /// Sets the status.
@@ -80,6 +89,11 @@ impl Head {
     #[must_use]
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
+        for (name, value) in &mut self.headers {
+            if name == SET_COOKIE {
+                value.set_sensitive(true);
+            }
+        }
         self
     }
 
@@ -113,8 +127,9 @@ impl Head {
     /// Sets when the content was modified, and its `Last-Modified`.
     #[must_use]
     pub fn with_modified(mut self, modified: SystemTime) -> Self {
-        // Times before 1970 have no HTTP date, and the formatter panics on them.
-        if modified >= SystemTime::UNIX_EPOCH
+        // Times before 1970 or after 9999 have no HTTP date, and the formatter panics on them.
+        let age = modified.duration_since(SystemTime::UNIX_EPOCH);
+        if age.is_ok_and(|age| age.as_secs() < 253_402_300_800)
             && let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(modified))
         {
             self.headers.insert(LAST_MODIFIED, value);
@@ -154,6 +169,12 @@ impl Head {
     #[must_use]
     pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Tells whether no body follows it: it answers HEAD, or says that nothing has changed.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// Returns the position in the whole content of the body's first byte.
@@ -227,15 +248,19 @@ impl Head {
             "set-cookie",
             "set-cookie2",
         ];
+        // Who forwards a body that came in chunks must drop a length beside them (RFC 9112 §6.3).
+        let chunked = self.headers.contains_key("transfer-encoding");
         let named: Vec<String> = (self.headers.get_all("connection").iter())
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .map(|name| name.trim().to_ascii_lowercase())
             .collect();
-        let stays = |name: &HeaderName| {
-            DROPPED.contains(&name.as_str()) || named.iter().any(|other| other == name.as_str())
+        let stays_behind = |name: &HeaderName| {
+            DROPPED.contains(&name.as_str())
+                || (chunked && name == CONTENT_LENGTH)
+                || named.iter().any(|other| other == name.as_str())
         };
-        let passing = self.headers.iter().filter(|(name, _)| !stays(name));
+        let passing = self.headers.iter().filter(|(name, _)| !stays_behind(name));
         passing.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }
@@ -288,7 +313,8 @@ impl Reply {
 
     /// Makes a reply that has no body at all: to HEAD, or 304.
     #[must_use]
-    pub fn bodiless(head: Head) -> Self {
+    pub fn bodiless(mut head: Head) -> Self {
+        head.alone = true;
         Self { head, body: None, timing: Timing::default() }
     }
 

@@ -5,10 +5,11 @@ use std::fmt;
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use url::{Origin, Url};
+use url::Url;
 
 use crate::error::redacted;
 use crate::failure::{ErrorKind, Failure};
+use crate::limits::host;
 use crate::reply::Validator;
 
 /// What is to be done: fetch the content, or ask about it only.
@@ -159,7 +160,7 @@ pub struct Request {
     if_range: Option<Validator>,
     credentials: Option<Credentials>,
     /// The origin that headers and credentials are for, once a server has named another URL.
-    home: Option<Origin>,
+    home: Option<String>,
     /// The credentials in the URL that the caller named, once a server has named another.
     home_credentials: Option<Credentials>,
     deadline: Option<Instant>,
@@ -241,7 +242,7 @@ impl Request {
             return Err(Failure::new(ErrorKind::Redirect, message));
         }
         if self.home.is_none() {
-            self.home = Some(self.url.origin());
+            self.home = Some(host(&self.url));
             self.home_credentials = in_url(&self.url);
         }
         self.url = redacted(url);
@@ -251,7 +252,7 @@ impl Request {
     /// Tells whether the caller's headers and credentials are meant for the URL's origin.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
-        self.home.as_ref().is_none_or(|home| *home == self.url.origin())
+        self.home.as_ref().is_none_or(|home| self.url.has_host() && *home == host(&self.url))
     }
 
     /// Returns the caller's headers, as far as they are meant for the URL's origin.

@@ -212,11 +212,13 @@ settings! {
     /// Changes the client library's own builder, after all settings were made on it.
     ///
     /// Downloads share a client only if they were given the very same hook, as by a clone of the protocol. Redirects
-    /// are followed by the protocol and not by the client, whatever the hook says.
+    /// are followed by the protocol and not by the client, whatever the hook says; headers that it makes the client's
+    /// default are sent to every origin.
     fn client_hook(hook: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static)
         = |settings| settings.client.hook = Some(Hooked(Arc::new(hook)));
 
-    /// Changes the client library's own builder of each request, those to redirect targets too.
+    /// Changes the client library's own builder of each request; of the headers it sets, none goes to another origin
+    /// than that of the caller's URL.
     fn request_hook(hook: impl Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder + Send + Sync + 'static)
         = |settings| settings.request_hook = Some(Hooked(Arc::new(hook)));
 }

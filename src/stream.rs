@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
@@ -203,6 +203,11 @@ struct Forwarded {
 impl Shared {
     /// Waits until the message fits, or it is cancelled.
     fn send(&self, message: Message) -> io::Result<()> {
+        let message = match self.sender.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(message)) => message,
+            Err(TrySendError::Disconnected(_)) => return Err(Failure::cancelled().into()),
+        };
         let (raise, raised) = bounded::<()>(0);
         let _hook: Hook = self.context.on_cancel(move || drop(raise));
         select! {

@@ -157,11 +157,6 @@ impl<P: Protocol> Transfer<P> {
     pub fn protocol(&self) -> &P {
         &self.protocol
     }
-
-    /// Returns the request, to be changed before it is run.
-    pub fn request_mut(&mut self) -> &mut Request {
-        &mut self.request
-    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -170,12 +165,16 @@ impl<P: Protocol> Download for Transfer<P> {
         &self.request
     }
 
+    fn request_mut(&mut self) -> &mut Request {
+        &mut self.request
+    }
+
     fn set_writer(&mut self, writer: Arc<dyn Writer>) {
         self.writer = Some(writer);
     }
 
     fn identifies(&self) -> bool {
-        self.validations.iter().any(|validation| validation.identifies())
+        self.validations.iter().any(|validation| validation.identifies() && validation.enforced())
     }
 
     fn run(&mut self, context: &Context) -> Result<Receipt, DownloadError> {

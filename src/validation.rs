@@ -261,3 +261,22 @@ impl<V: Validation + ?Sized> Validation for Arc<V> {
         (**self).begin()
     }
 }
+
+#[deny(clippy::missing_trait_methods)]
+impl<V: Validation + ?Sized> Validation for Box<V> {
+    fn needs(&self) -> Vec<Algorithm> {
+        (**self).needs()
+    }
+
+    fn identifies(&self) -> bool {
+        (**self).identifies()
+    }
+
+    fn enforced(&self) -> bool {
+        (**self).enforced()
+    }
+
+    fn begin(&self) -> Box<dyn Check> {
+        (**self).begin()
+    }
+}

@@ -1,13 +1,14 @@
 //! Asking another source for the same content.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
 use crate::context::{Context, SlotKey};
 use crate::delegate::RetryDelegate;
 use crate::download::Download;
-use crate::error::redacted;
+use crate::error::{Attempt, redacted};
 use crate::event::{Action, Event, EventHandler};
 use crate::factory::Factory;
 use crate::failure::{ErrorKind, Failure};
@@ -111,12 +112,17 @@ impl MirrorDelegate {
     }
 
     /// Returns the sources in the order in which they are tried.
-    fn sources(&self, segment: &str, context: &Context) -> Result<Vec<Url>, Failure> {
+    fn sources(
+        &self,
+        segment: &str,
+        deadline: Option<Instant>,
+        context: &Context,
+    ) -> Result<Vec<Url>, Failure> {
         let list = match &self.mirrors {
             Mirrors::Given(mirrors) => return Ok(mirrors.clone()),
             Mirrors::List(list) => list,
         };
-        let mirrors = context.slot(ListKey(list.clone()), |context| self.fetch(list, context))?;
+        let mirrors = context.slot(ListKey(list.clone()), |context| self.fetch(list, deadline, context))?;
         let full = |mirror: &Url| match &self.name {
             _ if !mirror.path().ends_with('/') => Ok(mirror.clone()),
             Some(name) => {
@@ -129,14 +135,17 @@ impl MirrorDelegate {
             // As it stands in the URL, so that what is encoded there stays so.
             None => mirror.join(&format!("./{segment}")),
         };
-        let usable = mirrors.iter().filter(|mirror| !self.folders || mirror.path().ends_with('/'));
+        // In a folder, what has no name cannot be looked for: its index is another content.
+        let named = self.name.is_some() || !segment.is_empty();
+        let usable = |mirror: &&Url| if mirror.path().ends_with('/') { named } else { !self.folders };
+        let usable = mirrors.iter().filter(usable);
         let joined: Result<_, url::ParseError> = usable.map(full).collect();
         joined.map_err(|error| {
             Failure::new(ErrorKind::MirrorList, format!("{segment:?} is no name of a file")).caused_by(error)
         })
     }
 
-    fn fetch(&self, list: &Url, context: &Context) -> Result<Vec<Url>, Failure> {
+    fn fetch(&self, list: &Url, deadline: Option<Instant>, context: &Context) -> Result<Vec<Url>, Failure> {
         let failed = |why: String| {
             Failure::new(ErrorKind::MirrorList, format!("the mirror list {} {why}", redacted(list)))
         };
@@ -144,6 +153,9 @@ impl MirrorDelegate {
         let mut download = Transfer::new(Request::new(list.clone()), Arc::clone(&self.protocol))
             .writer(buffer.clone())
             .handler(RetryDelegate::default());
+        if let Some(deadline) = deadline {
+            download = download.deadline(deadline.saturating_duration_since(Instant::now()));
+        }
         let receipt = download.run(context).map_err(|error| match error.kind() {
             ErrorKind::Cancelled => Failure::cancelled(),
             _ => failed(format!("could not be fetched: {}", error.failure())),
@@ -189,10 +201,10 @@ fn shortened(line: &str) -> String {
 
 impl EventHandler for MirrorDelegate {
     fn handle(&mut self, event: &mut Event<'_>, context: &Context) -> Action {
-        let (request, tried, own) = match event {
+        let (request, history, own) = match event {
             Event::Prepared { request } if self.replaces => {
                 let own = request.url().clone();
-                (request, Vec::new(), own)
+                (request, &[][..], own)
             }
             Event::Error { request, error } => {
                 let this_side = matches!(
@@ -202,28 +214,40 @@ impl EventHandler for MirrorDelegate {
                 if this_side || request.check_deadline().is_err() {
                     return Action::Continue;
                 }
-                let tried = error.history().iter().map(|attempt| attempt.source().clone()).collect();
-                (request, tried, error.url().clone())
+                (request, error.history(), error.url().clone())
             }
             _ => return Action::Continue,
         };
         let segment = own.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
-        let sources = match self.sources(segment, context) {
+        let sources = match self.sources(segment, request.deadline(), context) {
             Ok(sources) => sources,
             Err(failure) => return Action::Fail(failure),
         };
-        match sources.iter().find(|source| !tried.contains(&redacted(source))) {
-            Some(next) => match self.go_to(request, next) {
-                Ok(()) if tried.is_empty() => Action::Continue,
-                Ok(()) => Action::Retry(std::time::Duration::ZERO),
+        match next(&sources, history) {
+            Some(source) => match self.go_to(request, source) {
+                Ok(()) if history.is_empty() => Action::Continue,
+                Ok(()) => Action::Retry(Duration::ZERO),
                 Err(failure) => Action::Fail(failure),
             },
-            None if tried.is_empty() => {
+            None if history.is_empty() => {
                 Action::Fail(Failure::new(ErrorKind::MirrorList, "no mirror is given to ask instead"))
             }
             None => Action::Continue,
         }
     }
+}
+
+/// Returns the first source that was not tried; if all were, one that failed only for what others had begun.
+fn next<'s>(sources: &'s [Url], history: &[Attempt]) -> Option<&'s Url> {
+    let spoilt = |attempt: &Attempt| {
+        attempt.continued() && matches!(attempt.failure().kind(), ErrorKind::Validation(_))
+    };
+    let tried = |source: &Url, spoilt: &dyn Fn(&Attempt) -> bool| {
+        let source = redacted(source);
+        history.iter().any(|attempt| *attempt.source() == source && !spoilt(attempt))
+    };
+    let untried = sources.iter().find(|source| !tried(source, &|_| false));
+    untried.or_else(|| sources.iter().find(|source| !tried(source, &spoilt)))
 }
 
 impl std::fmt::Debug for MirrorDelegate {

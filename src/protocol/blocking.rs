@@ -10,11 +10,14 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::limits::Permit;
 use crate::protocol::Protocol;
-use crate::protocol::http::{describe, failure_of, interpret};
+use crate::protocol::http::{describe, failure_of, interpret, is_conditional};
 use crate::reply::Reply;
 use crate::request::{Credentials, Method, Request};
 
 /// A client of the caller's own, with whatever settings it has; redirects are followed as it says.
+///
+/// On a redirect to another host the library keeps back well-known secrets only: a custom header with one goes along,
+/// unless the client's redirect policy is to follow none.
 ///
 /// Its waits cannot be interrupted: cancelling takes effect at its time-outs, so give it some.
 impl Protocol for Client {
@@ -23,6 +26,7 @@ impl Protocol for Client {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         describe(request, &mut headers);
+        let conditional = is_conditional(&headers);
         let url = request.display_url();
         let builder = match request.method() {
             Method::Get => self.get(url.clone()),
@@ -37,7 +41,7 @@ impl Protocol for Client {
         context.check()?;
         let mut found = request.clone();
         found.set_url(response.url().clone());
-        let (head, has_body) = interpret(response.status(), response.headers().clone(), &found)?;
+        let (head, has_body) = interpret(response.status(), response.headers().clone(), &found, conditional)?;
         if !has_body {
             return Ok(Reply::bodiless(head));
         }

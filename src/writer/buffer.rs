@@ -94,6 +94,9 @@ impl Output for BufferOutput {
         if offset == 0 {
             self.bytes.clear();
         }
+        if head.is_alone() {
+            return Ok(());
+        }
         self.fits(offset.saturating_add(head.length().unwrap_or_default()))
     }
 

@@ -107,11 +107,15 @@ impl Output for FileOutput {
     }
 
     fn begin(&mut self, head: &Head, offset: u64) -> io::Result<()> {
+        if head.is_alone() {
+            return Ok(());
+        }
         if self.path.is_dir() {
             let error = io::Error::new(io::ErrorKind::IsADirectory, "a folder of that name is there");
             return Err(named(&error, &self.path));
         }
-        self.modified = head.modified();
+        // A part need not repeat it (RFC 9110 §15.3.7).
+        self.modified = head.modified().or(self.modified.filter(|_| offset > 0));
         if offset == 0 {
             self.written = 0;
             // The old one goes first, so that no two copies take space.

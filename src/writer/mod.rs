@@ -61,6 +61,7 @@ pub trait Output: Write + Send {
     /// Learns what is known of the content, before its first byte is written and each time a new reply goes on.
     ///
     /// `offset` is where that reply begins: [`offset()`](Self::offset), or 0, where all that was kept is discarded.
+    /// A head that [is alone](Head::is_alone) is followed by nothing, and not committed.
     ///
     /// # Errors
     /// Those of the system; the attempt fails.

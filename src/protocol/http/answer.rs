@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, IF_MODIFIED_SINCE, IF_NONE_MATCH, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, StatusCode};
 
 use crate::failure::{ErrorKind, Failure};
@@ -10,14 +12,19 @@ use crate::reply::Head;
 use crate::request::{Method, Request};
 
 /// Returns the head of a usable answer, and whether a body follows it.
+///
+/// That nothing has changed is of use only to who has asked for that.
 pub(crate) fn interpret(
     status: StatusCode,
     headers: HeaderMap,
     request: &Request,
+    conditional: bool,
 ) -> Result<(Head, bool), Failure> {
     let head = Head::new(request.url());
     match status {
-        StatusCode::NOT_MODIFIED => Ok((head.with_status(status).with_headers(headers), false)),
+        StatusCode::NOT_MODIFIED if conditional => {
+            Ok((head.with_status(status).with_headers(headers), false))
+        }
         // 203 is a 200 that a proxy on the way has a word about (RFC 9110 §15.3.4).
         StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
             let head = head.with_length(length(&headers)).with_status(status).with_headers(headers);
@@ -42,6 +49,11 @@ pub(crate) fn interpret(
         }
         status => Err(Failure::from_status(status).retry_after(retry_after(&headers))),
     }
+}
+
+/// Tells whether a request asks for the content only if it has changed (RFC 9110 §13.1).
+pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
+    headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE)
 }
 
 /// Returns the length of the body, where it is announced (RFC 9112 §6.3).

@@ -195,6 +195,16 @@ impl Connecting {
     }
 }
 
+struct Ending(Connecting);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(times) = &mut *self.0.0.lock() {
+            times.end = Some(Instant::now());
+        }
+    }
+}
+
 /// Notes when connections are begun and made, for the request that needs them.
 #[derive(Clone)]
 struct Watch;
@@ -227,11 +237,11 @@ where
         let connecting = CONNECTING.try_with(Clone::clone).unwrap_or_default();
         *connecting.0.lock() = Some(Times { start: Instant::now(), end: None });
         let connected = self.0.call(request);
+        // Also when it is given up: for a time-out, or because another connection got free.
+        let ending = Ending(connecting);
         Box::pin(async move {
             let connection = connected.await;
-            if let Some(times) = &mut *connecting.0.lock() {
-                times.end = Some(Instant::now());
-            }
+            drop(ending);
             connection
         })
     }

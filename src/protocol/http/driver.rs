@@ -188,7 +188,7 @@ impl Outgoing {
                 Poll::Ready(chunk) => chunk,
                 Poll::Pending => {
                     pipe.flush();
-                    let limit = self.limit(Instant::now() + *read_timeout);
+                    let limit = self.limit(after(Instant::now(), *read_timeout));
                     timeout_at(limit.into(), chunk).await.map_err(|_| self.too_late("body"))?
                 }
             };
@@ -211,7 +211,7 @@ impl Outgoing {
         start: Instant,
     ) -> Result<reqwest::Response, Failure> {
         let mut response = pin!(response);
-        let mut limit = start + self.read_timeout;
+        let mut limit = after(start, self.read_timeout);
         loop {
             match timeout_at(self.limit(limit).into(), &mut response).await {
                 Ok(Ok(response)) => return Ok(response),
@@ -223,8 +223,8 @@ impl Outgoing {
             }
             let later = match connecting.until() {
                 // The client ends that by itself.
-                None => Instant::now() + self.connect_timeout,
-                Some(connected) => connected.unwrap_or(start) + self.read_timeout,
+                None => after(Instant::now(), self.connect_timeout),
+                Some(connected) => after(connected.unwrap_or(start), self.read_timeout),
             };
             if later <= limit {
                 return Err(self.too_late("head"));
@@ -245,4 +245,10 @@ impl Outgoing {
         let message = format!("no byte of the {part} came from {} within {seconds} s", host.authority());
         Failure::new(ErrorKind::Timeout, message)
     }
+}
+
+/// Returns the moment after a time, which may be longer than any clock goes.
+fn after(start: Instant, time: Duration) -> Instant {
+    const LONG: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+    start.checked_add(time).unwrap_or_else(|| start + LONG)
 }

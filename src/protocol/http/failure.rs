@@ -69,7 +69,8 @@ pub(crate) fn failure_of(error: reqwest::Error, url: &Url) -> Failure {
     if error.is_timeout() {
         return failure(ErrorKind::Timeout, format!("{host} did not answer within the time allowed"));
     }
-    if causes.tls {
+    // In the middle of a body it is a broken connection like any other.
+    if causes.tls && !(error.is_body() || error.is_decode()) {
         return failure(ErrorKind::Tls, format!("no secure connection to {host}: {root}"));
     }
     if error.is_connect() && causes.cut() && url.scheme() == "https" {

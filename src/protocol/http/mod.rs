@@ -16,7 +16,7 @@ use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE};
 use url::Url;
 
-pub(crate) use answer::interpret;
+pub(crate) use answer::{interpret, is_conditional};
 use client::{Client, ClientKey};
 use driver::Exchange;
 pub(crate) use failure::failure_of;
@@ -81,7 +81,9 @@ impl Http {
         settings.credentials = self.credentials(request);
         // A certificate is a credential, too, and stays behind with the others.
         settings.identity = settings.identity.filter(|_| request.is_trusted());
-        let secure = request.url().scheme() == "https" || settings.proxy.is_secure();
+        // A hook may have set a proxy that is reached securely.
+        let secure =
+            request.url().scheme() == "https" || settings.proxy.is_secure() || settings.hook.is_some();
         let key = ClientKey { settings: settings.clone(), secure };
         context.slot(key, |context| Client::new(&settings, secure, context))
     }
@@ -102,6 +104,7 @@ impl Http {
             }
         }
         describe(request, &mut headers);
+        let own = headers.clone();
         let url = redacted(request.url());
         let mut builder = match request.method() {
             Method::Get => client.library.get(url),
@@ -117,7 +120,12 @@ impl Http {
         if let Some(hook) = &settings.request_hook {
             builder = hook.apply(builder);
         }
-        builder.build().map_err(|error| failure_of(error, request.url()))
+        let mut built = builder.build().map_err(|error| failure_of(error, request.url()))?;
+        if !request.is_trusted() {
+            // What a hook set is the caller's, too.
+            *built.headers_mut() = own;
+        }
+        Ok(built)
     }
 
     /// Returns where a redirect leads.
@@ -178,6 +186,7 @@ impl Protocol for Http {
             let client = self.client(&request, context)?;
             let permit = context.permit(&request)?;
             let built = self.build(&client, &request)?;
+            let conditional = is_conditional(built.headers());
             let exchange = Arc::new(client.send(built, self.settings.read_timeout, &request));
             let cancelling = Arc::clone(&exchange);
             let hook = context.on_cancel(move || cancelling.cancel());
@@ -191,8 +200,14 @@ impl Protocol for Http {
                 continue;
             }
             let timing = answer.timing;
-            let (head, has_body) = match interpret(status, answer.headers, &request) {
+            let (head, has_body) = match interpret(status, answer.headers, &request, conditional) {
                 Ok(head) => head,
+                // The body of a success is not drained by the driver, and may have no end.
+                Err(failure) if status.is_success() => {
+                    exchange.cancel();
+                    client.retire(permit);
+                    return Err(failure);
+                }
                 Err(failure) => {
                     exchange.drain()?;
                     return Err(failure);
