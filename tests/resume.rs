@@ -287,12 +287,13 @@ fn a_mixture_of_two_contents_is_found_and_never_stored() {
     let error = make(vec![wrong.parse().unwrap()]).run(&Context::new()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Validation(ValidationError::Digest { .. })));
     assert!(buffer.take().is_none());
-    assert_eq!(ranges(&origin), ["-", "bytes=100000-"]);
+    // The mirror may be good and only what it went on with bad: as the last one, it is asked for everything.
+    assert_eq!(ranges(&origin), ["-", "bytes=100000-", "-"]);
     // What was mixed is thrown away: the next source is asked for everything.
     let good = origin.on("/good", whole());
     make(vec![wrong.parse().unwrap(), good.parse().unwrap()]).run(&Context::new()).unwrap();
     assert!(buffer.take().unwrap() == pattern(SIZE));
-    assert_eq!(ranges(&origin)[2..], ["-", "bytes=100000-", "-"]);
+    assert_eq!(ranges(&origin)[3..], ["-", "bytes=100000-", "-"]);
 }
 
 #[test]
