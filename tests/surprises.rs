@@ -1,6 +1,6 @@
 //! Servers, clocks and callers that do what nobody expects of them.
 
-#![allow(clippy::unwrap_used, reason = "a test tells its failure by a panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test tells its failure by a panic")]
 
 use std::fs::{self, File};
 use std::io::{self, Read};
