@@ -13,7 +13,7 @@ use crate::writer::Writer;
 /// [`Transfer`](crate::Transfer) is the one implementation that talks to sources; others wrap one and tie something
 /// to it, as [`Attached`](crate::Attached) does.
 pub trait Download: Send {
-    /// Returns the request as the caller made it.
+    /// Returns the request as the caller made it. Asking for it never fails, nor panics.
     fn request(&self) -> &Request;
 
     /// Returns the request, to be changed before it is run: the method, a range, conditions.

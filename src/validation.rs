@@ -243,40 +243,28 @@ impl<V: Validation> Validation for WarnOnly<V> {
     }
 }
 
-#[deny(clippy::missing_trait_methods)]
-impl<V: Validation + ?Sized> Validation for Arc<V> {
-    fn needs(&self) -> Vec<Algorithm> {
-        (**self).needs()
-    }
+/// Forwards to what a pointer points to.
+macro_rules! forward {
+    ($($pointer:ident),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
+        impl<V: Validation + ?Sized> Validation for $pointer<V> {
+            fn needs(&self) -> Vec<Algorithm> {
+                (**self).needs()
+            }
 
-    fn identifies(&self) -> bool {
-        (**self).identifies()
-    }
+            fn identifies(&self) -> bool {
+                (**self).identifies()
+            }
 
-    fn enforced(&self) -> bool {
-        (**self).enforced()
-    }
+            fn enforced(&self) -> bool {
+                (**self).enforced()
+            }
 
-    fn begin(&self) -> Box<dyn Check> {
-        (**self).begin()
-    }
+            fn begin(&self) -> Box<dyn Check> {
+                (**self).begin()
+            }
+        }
+    )*};
 }
 
-#[deny(clippy::missing_trait_methods)]
-impl<V: Validation + ?Sized> Validation for Box<V> {
-    fn needs(&self) -> Vec<Algorithm> {
-        (**self).needs()
-    }
-
-    fn identifies(&self) -> bool {
-        (**self).identifies()
-    }
-
-    fn enforced(&self) -> bool {
-        (**self).enforced()
-    }
-
-    fn begin(&self) -> Box<dyn Check> {
-        (**self).begin()
-    }
-}
+forward!(Arc, Box);

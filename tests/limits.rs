@@ -66,7 +66,7 @@ fn the_deadline_of_a_download_ends_its_waiting_for_a_place() {
         let error = get(&free).deadline(Duration::from_millis(100)).run(&context).unwrap_err();
         assert_eq!((error.kind().name(), error.is_transient()), ("timeout", false));
         gate.open();
-        assert!(holding.join().unwrap().is_ok());
+        assert_eq!(holding.join().unwrap().unwrap().facts().size(), 4);
     });
     assert_eq!(origin.requests("/free"), 0);
 }
