@@ -1,6 +1,8 @@
 //! Files: those that are read by the file protocol, and those that a writer makes.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod support;
+
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -15,18 +17,14 @@ use ganymede::{
 };
 use ganymede_kit::{Folder, Gate, Origin, Reply, pattern, wait_until};
 
+use support::fetch;
+
 fn url_of(path: &Path) -> String {
     Url::from_file_path(path).unwrap().into()
 }
 
 fn read(url: &str) -> Result<(Vec<u8>, Receipt), DownloadError> {
     fetch(FileDownload::get(url).unwrap())
-}
-
-fn fetch(download: FileDownload) -> Result<(Vec<u8>, Receipt), DownloadError> {
-    let buffer = BufferWriter::new(64 << 20);
-    let receipt = download.writer(buffer.clone()).run(&Context::new())?;
-    Ok((buffer.take().unwrap(), receipt))
 }
 
 #[test]

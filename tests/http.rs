@@ -1,25 +1,22 @@
 //! What goes over the wire: requests byte for byte, bodies in every framing, ranges, heads and receipts.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod support;
+
 use std::time::Duration;
 
 use ganymede::{
-    Algorithm, BufferWriter, ByteRange, Context, Download, DownloadError, DownloadMonitor, ErrorKind,
-    FileWriter, HttpDownload, Method, Receipt, RetryDelegate,
+    Algorithm, BufferWriter, ByteRange, Context, Download, DownloadMonitor, ErrorKind, FileWriter,
+    HttpDownload, Method, RetryDelegate,
 };
 use ganymede_kit::{Folder, Origin, Reply, pattern};
+
+use support::fetch;
 
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 fn get(url: &str) -> HttpDownload {
     HttpDownload::get(url).unwrap()
-}
-
-/// Runs a download into memory, in a context of its own.
-fn fetch(download: HttpDownload) -> Result<(Vec<u8>, Receipt), DownloadError> {
-    let buffer = BufferWriter::new(64 << 20);
-    let receipt = download.writer(buffer.clone()).run(&Context::new())?;
-    Ok((buffer.take().unwrap(), receipt))
 }
 
 #[test]

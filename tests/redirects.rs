@@ -1,21 +1,18 @@
 //! Redirects: where they lead, where they may not, and what stays behind.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod support;
+
 use ganymede::{
     BufferWriter, ByteRange, Context, Credentials, Download, DownloadError, ErrorKind, Factory, FileWriter,
-    HttpDownload, Method, Receipt,
+    HttpDownload, Method,
 };
 use ganymede_kit::{Authority, Folder, Origin, Received, Reply, closed_port, pattern};
 
+use support::fetch;
+
 fn get(url: &str) -> HttpDownload {
     HttpDownload::get(url).unwrap()
-}
-
-/// Runs a download into memory, in a context of its own.
-fn fetch(download: HttpDownload) -> Result<(Vec<u8>, Receipt), DownloadError> {
-    let buffer = BufferWriter::new(1 << 20);
-    let receipt = download.writer(buffer.clone()).run(&Context::new())?;
-    Ok((buffer.take().unwrap(), receipt))
 }
 
 #[track_caller]

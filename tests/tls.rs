@@ -1,27 +1,22 @@
 //! Secure connections: who is trusted, who shows a certificate, and what each failure is called.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod support;
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use ganymede::{
-    BufferWriter, Context, Download, DownloadError, ErrorKind, HttpDownload, Receipt, RetryDelegate,
-};
+use ganymede::{BufferWriter, Context, Download, ErrorKind, HttpDownload, RetryDelegate};
 use ganymede_kit::{Authority, Folder, Origin, Reply, pattern};
+
+use support::fetch;
 
 const HOSTS: [&str; 2] = ["localhost", "127.0.0.1"];
 
 fn get(url: &str) -> HttpDownload {
     HttpDownload::get(url).unwrap()
-}
-
-/// Runs a download into memory, in a context of its own.
-fn fetch(download: HttpDownload) -> Result<(Vec<u8>, Receipt), DownloadError> {
-    let buffer = BufferWriter::new(1 << 20);
-    let receipt = download.writer(buffer.clone()).run(&Context::new())?;
-    Ok((buffer.take().unwrap(), receipt))
 }
 
 #[test]

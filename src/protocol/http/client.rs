@@ -195,6 +195,7 @@ impl Connecting {
     }
 }
 
+/// Notes the end of a connecting when it is dropped, in whatever way.
 struct Ending(Connecting);
 
 impl Drop for Ending {
