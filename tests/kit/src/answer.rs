@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use crate::received::Received;
-use crate::reply::{Framing, Ranges, Reply};
+use crate::reply::{Framing, Guard, Ranges, Reply};
 
 /// What is sent, before anything goes wrong with it.
 #[derive(Debug)]
@@ -93,7 +93,12 @@ impl Head {
         let ranges = reply.ranges.as_ref().filter(|_| reply.status == 200)?;
         self.add("Accept-Ranges", "bytes");
         let wanted = received.header("range").filter(|_| received.method == "GET")?;
-        if received.header("if-range").is_some_and(|validator| !matches_exactly(reply, validator)) {
+        let passes = |validator: &str| match ranges.guard {
+            Guard::Heeded => matches_exactly(reply, validator),
+            Guard::Ignored => true,
+            Guard::DatesOnly => !validator.ends_with('"') && matches_exactly(reply, validator),
+        };
+        if received.header("if-range").is_some_and(|validator| !passes(validator)) {
             return None;
         }
         let length = reply.body.length();

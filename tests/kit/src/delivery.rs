@@ -9,10 +9,11 @@ use crate::received::Received;
 use crate::reply::{Ending, Framing, Reply};
 use crate::wire::Wire;
 
-/// Sends a reply to a request; returns whether the connection may serve another.
+/// Sends a reply to the request at this place of the journal; returns whether the connection may serve another.
 pub(crate) fn deliver(
     reply: &Reply,
     received: &Received,
+    place: usize,
     wire: &mut Wire,
     ledger: &Ledger,
 ) -> io::Result<bool> {
@@ -23,7 +24,7 @@ pub(crate) fn deliver(
     if !matches!(ending, Ending::Reset(_)) {
         wire.release()?;
     }
-    let mut delivery = Delivery { reply, received, ending, wire, ledger, answering: Some(answering) };
+    let mut delivery = Delivery { reply, received, place, ending, wire, ledger, answering: Some(answering) };
     delivery.head(&answer)?;
     if answer.has_body {
         delivery.body(&answer)?;
@@ -34,6 +35,7 @@ pub(crate) fn deliver(
 struct Delivery<'a> {
     reply: &'a Reply,
     received: &'a Received,
+    place: usize,
     ending: Ending,
     wire: &'a mut Wire,
     ledger: &'a Ledger,
@@ -95,7 +97,7 @@ impl Delivery<'_> {
                 let part = start..span.end.min(start + BLOCK);
                 let sent = part.end - answer.span.start;
                 self.reply.body.write(part, self.wire)?;
-                self.ledger.record_sent(self.received.path(), sent);
+                self.ledger.record_sent(self.place, self.received.path(), sent);
             }
             position = next;
             if chunked && (position == block_end || position == length) {

@@ -2,8 +2,8 @@
 //!
 //! - [`Origin`] is an HTTP/1.1 server, plain or over TLS, that answers each path with a [`Reply`]: a builder value
 //!   with validators, ranges, framing, pace and faults. A [`Gate`] makes a reply wait for the test.
-//! - [`Proxy`] forwards requests and opens tunnels; [`Silent`] never answers; [`Backlog`] never accepts;
-//!   [`closed_port`] refuses.
+//! - [`Proxy`] forwards requests and opens tunnels; a [`Relay`] passes connections on and breaks them at any byte;
+//!   [`Silent`] never answers; [`Backlog`] does not accept and [`Refusing`] refuses, until the test opens them.
 //! - [`Authority`] issues the certificates, [`Ledger`] is what a server has seen and how a test waits for it.
 //! - [`Folder`], [`pattern`], [`wait_until`], [`descriptors`] and [`threads`] are what else most tests need.
 //!
@@ -39,6 +39,7 @@ mod origin;
 mod process;
 mod proxy;
 mod received;
+mod relay;
 mod reply;
 mod server;
 mod silent;
@@ -53,5 +54,6 @@ pub use origin::Origin;
 pub use process::{PATIENCE, descriptors, threads, threads_named, wait_until};
 pub use proxy::Proxy;
 pub use received::Received;
+pub use relay::{Break, Passage, Relay};
 pub use reply::Reply;
-pub use silent::{Backlog, Silent, closed_port};
+pub use silent::{Backlog, Refusing, Silent, closed_port};

@@ -162,8 +162,8 @@ impl Routes {
             None => Wire::plain(socket),
         };
         while let Some(received) = Received::read(&mut wire, visit.number)? {
-            visit.ledger.record(received.clone());
-            if !deliver(&self.reply(&received), &received, &mut wire, &visit.ledger)? {
+            let place = visit.ledger.record(received.clone());
+            if !deliver(&self.reply(&received), &received, place, &mut wire, &visit.ledger)? {
                 break;
             }
         }

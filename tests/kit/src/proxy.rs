@@ -69,7 +69,7 @@ impl Deref for Proxy {
 fn serve(visit: &Visit, credentials: Option<&Credentials>) -> io::Result<()> {
     let mut wire = Wire::plain(visit.socket());
     while let Some(received) = Received::read(&mut wire, visit.number)? {
-        visit.ledger.record(received.clone());
+        let place = visit.ledger.record(received.clone());
         wire.release()?;
         let shown = received.header("proxy-authorization");
         let refusal = match credentials.and_then(|credentials| credentials.challenge(shown)) {
@@ -82,7 +82,7 @@ fn serve(visit: &Visit, credentials: Option<&Credentials>) -> io::Result<()> {
                 },
             },
         };
-        if !deliver(&refusal, &received, &mut wire, &visit.ledger)? {
+        if !deliver(&refusal, &received, place, &mut wire, &visit.ledger)? {
             break;
         }
     }

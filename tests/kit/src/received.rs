@@ -22,6 +22,8 @@ pub struct Received {
     pub connection: u64,
     /// Whether the client showed a certificate (which was then verified).
     pub client_certificate: bool,
+    /// How many bytes of a body were written in answer to it, until the journal was asked for.
+    pub sent: u64,
 }
 
 impl Received {
@@ -72,6 +74,7 @@ impl Received {
             body: Vec::new(),
             connection,
             client_certificate: wire.client_certificate(),
+            sent: 0,
         };
         if let Some(length) = received.header("content-length").and_then(|value| value.parse().ok()) {
             received.body = wire.receive_body(length)?;

@@ -51,6 +51,17 @@ pub(crate) struct Ranges {
     pub(crate) shift: i64,
     pub(crate) total: Option<u64>,
     pub(crate) etag: Option<String>,
+    pub(crate) guard: Guard,
+}
+
+/// How `If-Range` is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Guard {
+    #[default]
+    Heeded,
+    Ignored,
+    /// Of a tag it is taken for a mismatch, whatever the tag.
+    DatesOnly,
 }
 
 /// When things are sent.
@@ -242,6 +253,18 @@ impl Reply {
     /// Names another total in the `Content-Range` of a 206.
     pub fn range_total(mut self, total: u64) -> Self {
         self.ranges.get_or_insert_default().total = Some(total);
+        self
+    }
+
+    /// Answers a range whatever `If-Range` says.
+    pub fn range_unguarded(mut self) -> Self {
+        self.ranges.get_or_insert_default().guard = Guard::Ignored;
+        self
+    }
+
+    /// Answers the whole to a range whose `If-Range` is a tag, even the right one, as some networks do.
+    pub fn range_by_date(mut self) -> Self {
+        self.ranges.get_or_insert_default().guard = Guard::DatesOnly;
         self
     }
 

@@ -24,11 +24,18 @@ impl Server {
     where
         S: Fn(&Visit) -> io::Result<()> + Send + Sync + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on the loopback interface");
+        Self::listen(name, loopback(), serve)
+    }
+
+    /// Does the same on a listener that is there already.
+    pub(crate) fn listen<S>(name: &'static str, listener: TcpListener, serve: S) -> Self
+    where
+        S: Fn(&Visit) -> io::Result<()> + Send + Sync + 'static,
+    {
         let address = listener.local_addr().expect("the address of a listener");
         let ledger = Arc::new(Ledger::default());
         let shared = Arc::clone(&ledger);
-        let listening = spawn(name, move || listen(name, &listener, &shared, &Arc::new(serve)));
+        let listening = spawn(name, move || accept(name, &listener, &shared, &Arc::new(serve)));
         Self { address, ledger, listening: Some(listening) }
     }
 }
@@ -49,7 +56,12 @@ impl Drop for Server {
     }
 }
 
-fn listen<S>(name: &'static str, listener: &TcpListener, ledger: &Arc<Ledger>, serve: &Arc<S>)
+/// A listener on a port that the system chooses.
+pub(crate) fn loopback() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on the loopback interface")
+}
+
+fn accept<S>(name: &'static str, listener: &TcpListener, ledger: &Arc<Ledger>, serve: &Arc<S>)
 where
     S: Fn(&Visit) -> io::Result<()> + Send + Sync + 'static,
 {

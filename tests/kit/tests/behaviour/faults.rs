@@ -170,3 +170,19 @@ fn a_closed_port_refuses() {
     let error = std::net::TcpStream::connect(("127.0.0.1", closed_port())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }
+
+#[test]
+fn a_guard_of_a_range_is_taken_wrongly() {
+    let origin = Origin::start();
+    let whole = Reply::ok("0123456789").etag("\"a\"").modified("Sun, 06 Nov 1994 08:49:37 GMT").ranges();
+    origin.on("/ignored", whole.clone().range_unguarded());
+    origin.on("/dates", whole.range_by_date());
+    let mut client = Client::connect(origin.address());
+    let mut status =
+        |path: &str, guard: &str| client.get(path, &[("Range", "bytes=4-"), ("If-Range", guard)]).status();
+    assert_eq!((status("/ignored", "\"a\""), status("/ignored", "\"b\"")), (206, 206));
+    assert_eq!((status("/dates", "\"a\""), status("/dates", "\"b\"")), (200, 200));
+    assert_eq!(status("/dates", "Sun, 06 Nov 1994 08:49:37 GMT"), 206);
+    assert_eq!(status("/dates", "Mon, 07 Nov 1994 08:49:37 GMT"), 200);
+    assert_eq!(client.get("/dates", &[("Range", "bytes=4-")]).status(), 206);
+}

@@ -7,4 +7,5 @@ mod faults;
 mod observing;
 mod origin;
 mod proxy;
+mod relay;
 mod tls;

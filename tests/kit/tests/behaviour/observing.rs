@@ -67,3 +67,18 @@ fn a_folder_goes_with_all_that_is_in_it() {
     drop(folder);
     assert!(!path.exists());
 }
+
+#[test]
+fn a_journal_tells_how_much_of_each_body_was_written() {
+    let origin = Origin::start();
+    let whole = Reply::ok("0123456789").etag("\"a\"").ranges();
+    origin.sequence("/file", [whole.clone().drip(1, Duration::ZERO).cut_after(3), whole]);
+    let mut client = Client::connect(origin.address());
+    client.send("GET", "/file", &[]);
+    assert!(client.rest().0.ends_with(b"\r\n\r\n012"));
+    let mut client = Client::connect(origin.address());
+    assert_eq!(client.get("/file?again", &[("Range", "bytes=3-")]).body, b"3456789");
+    assert_eq!(client.get("/other", &[]).status(), 404);
+    let sent: Vec<u64> = origin.journal().iter().map(|received| received.sent).collect();
+    assert_eq!((sent[0], sent[1], origin.sent_in_all("/file"), origin.sent("/file")), (3, 7, 10, 7));
+}
