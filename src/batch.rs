@@ -1,21 +1,16 @@
 //! Many downloads at once, as an iterator.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
-
-use parking_lot::{Condvar, Mutex};
 
 use crate::cancel::CancelToken;
 use crate::context::Context;
 use crate::counters::Counters;
 use crate::download::Download;
-use crate::error::DownloadError;
-use crate::failure::{ErrorKind, Failure};
 use crate::plan::Plan;
+use crate::workers::Workers;
 
 /// Runs many downloads, a few at a time, and yields a [`Plan`] for each in order of completion.
 ///
@@ -23,7 +18,9 @@ use crate::plan::Plan;
 /// downloads are in memory, be they queued, running, or finished and not yet taken. So a list may be longer than
 /// memory. What is finished is handed out before the iterator is pulled again.
 ///
-/// Downloads run on threads of the batch's own. One that fails or panics is one failed plan. Dropping the batch, at
+/// Downloads run on threads of the batch's own. One that waits for something else than its source, a host that wants
+/// to be left alone or the next attempt, gives its place to another: there may be as many threads as the backlog has
+/// downloads, and never more at work than at a time are to be. One that fails or panics is one failed plan. Dropping the batch, at
 /// any point, cancels what runs, waits for its threads and leaves nothing behind.
 ///
 /// ```
@@ -65,33 +62,14 @@ pub struct TryBatch<'a, D: Download, E> {
     /// How the source ended, other than just ending; told when all earlier downloads were handed out.
     outcome: Option<Outcome<E>>,
     alive: usize,
-    concurrency: usize,
     backlog: usize,
     context: Context,
-    shared: Arc<Shared<D>>,
-    threads: Vec<JoinHandle<()>>,
+    workers: Arc<Workers<D>>,
 }
 
 enum Outcome<E> {
     Failed(E),
     Panicked(Box<dyn std::any::Any + Send>),
-}
-
-struct Shared<D> {
-    state: Mutex<State<D>>,
-    /// There is something to do, or nothing more to come.
-    work: Condvar,
-    /// Something is finished.
-    finished: Condvar,
-    counters: Arc<Counters>,
-}
-
-struct State<D> {
-    queue: VecDeque<D>,
-    finished: VecDeque<Plan<D>>,
-    idle: usize,
-    waiting: bool,
-    closed: bool,
 }
 
 /// Cancels a batch from any thread. It keeps nothing of the batch or its context alive.
@@ -134,28 +112,13 @@ impl<'a, D: Download + 'static> Batch<'a, D> {
         I: IntoIterator<Item = Result<D, E>>,
         I::IntoIter: 'a,
     {
-        let state = State {
-            queue: VecDeque::new(),
-            finished: VecDeque::new(),
-            idle: 0,
-            waiting: false,
-            closed: false,
-        };
-        let shared = Shared {
-            state: Mutex::new(state),
-            work: Condvar::new(),
-            finished: Condvar::new(),
-            counters: Arc::default(),
-        };
         TryBatch {
             source: Some(Box::new(downloads.into_iter())),
             outcome: None,
             alive: 0,
-            concurrency: 8,
             backlog: 64,
             context: Context::new(),
-            shared: Arc::new(shared),
-            threads: Vec::new(),
+            workers: Arc::default(),
         }
     }
 }
@@ -168,7 +131,7 @@ macro_rules! settings {
             #[must_use]
             pub fn concurrency(mut self, downloads: usize) -> Self {
                 let $batch = &mut self;
-                $inner.concurrency = downloads.max(1);
+                $inner.workers.set_concurrency(downloads.max(1));
                 self
             }
 
@@ -199,7 +162,7 @@ macro_rules! settings {
             #[must_use]
             pub fn counters(&self) -> Arc<Counters> {
                 let $batch = self;
-                Arc::clone(&$inner.shared.counters)
+                Arc::clone($inner.workers.counters())
             }
         }
     )*};
@@ -223,7 +186,7 @@ impl<D: Download + 'static, E> Iterator for TryBatch<'_, D, E> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(plan) = self.finished() {
+            if let Some(plan) = self.workers.finished() {
                 self.alive -= 1;
                 return Some(Ok(plan));
             }
@@ -231,7 +194,7 @@ impl<D: Download + 'static, E> Iterator for TryBatch<'_, D, E> {
                 && let Some(download) = self.pull()
             {
                 self.alive += 1;
-                self.start(download);
+                self.workers.enqueue(download, &self.context);
                 continue;
             }
             if self.alive == 0 {
@@ -240,25 +203,12 @@ impl<D: Download + 'static, E> Iterator for TryBatch<'_, D, E> {
                     Outcome::Panicked(panic) => resume_unwind(panic),
                 };
             }
-            self.wait();
+            self.workers.wait();
         }
     }
 }
 
 impl<D: Download + 'static, E> TryBatch<'_, D, E> {
-    fn finished(&self) -> Option<Plan<D>> {
-        self.shared.state.lock().finished.pop_front()
-    }
-
-    fn wait(&self) {
-        let mut state = self.shared.state.lock();
-        state.waiting = true;
-        while state.finished.is_empty() {
-            self.shared.finished.wait(&mut state);
-        }
-        state.waiting = false;
-    }
-
     fn pull(&mut self) -> Option<D> {
         if self.context.is_cancelled() {
             self.source = None;
@@ -267,7 +217,7 @@ impl<D: Download + 'static, E> TryBatch<'_, D, E> {
         // A panic of the caller's iterator must not take along the results that came before it.
         let outcome = match catch_unwind(AssertUnwindSafe(|| source.next())) {
             Ok(Some(Ok(download))) => {
-                self.shared.counters.pull();
+                self.workers.counters().pull();
                 return Some(download);
             }
             Ok(Some(Err(error))) => Some(Outcome::Failed(error)),
@@ -278,84 +228,12 @@ impl<D: Download + 'static, E> TryBatch<'_, D, E> {
         self.source = None;
         None
     }
-
-    fn start(&mut self, download: D) {
-        let mut state = self.shared.state.lock();
-        state.queue.push_back(download);
-        if state.queue.len() <= state.idle {
-            drop(state);
-            self.shared.work.notify_one();
-            return;
-        }
-        drop(state);
-        if self.threads.len() < self.concurrency {
-            self.hire();
-        }
-    }
-
-    /// Starts a thread; when there is none at all, the download that needs it fails.
-    fn hire(&mut self) {
-        let (shared, context) = (Arc::clone(&self.shared), self.context.clone());
-        let name = format!("ganymede-{}", self.threads.len() + 1);
-        match Builder::new().name(name).spawn(move || shared.work(&context)) {
-            Ok(thread) => self.threads.push(thread),
-            Err(_) if !self.threads.is_empty() => self.concurrency = self.threads.len(),
-            Err(error) => {
-                let mut state = self.shared.state.lock();
-                if let Some(download) = state.queue.pop_back() {
-                    let failure = Failure::new(ErrorKind::Other, format!("cannot start a thread: {error}"));
-                    let result = Err(DownloadError::new(download.request().url(), failure));
-                    self.shared.counters.refuse();
-                    state.finished.push_back(Plan::new(download, result));
-                }
-            }
-        }
-    }
-}
-
-impl<D: Download> Shared<D> {
-    /// Runs downloads, one after the other, until there are no more. It never waits for the caller.
-    fn work(&self, context: &Context) {
-        let mut state = self.state.lock();
-        loop {
-            if let Some(mut download) = state.queue.pop_front() {
-                drop(state);
-                self.counters.start();
-                let run = || download.run(context);
-                let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-                    Err(DownloadError::new(download.request().url(), Failure::panicked(&*panic)))
-                });
-                self.counters.end(&result);
-                state = self.state.lock();
-                state.finished.push_back(Plan::new(download, result));
-                if state.waiting {
-                    self.finished.notify_one();
-                }
-            } else if state.closed {
-                return;
-            } else {
-                state.idle += 1;
-                self.work.wait(&mut state);
-                state.idle -= 1;
-            }
-        }
-    }
 }
 
 impl<D: Download, E> Drop for TryBatch<'_, D, E> {
     fn drop(&mut self) {
         self.context.cancel();
-        let mut state = self.shared.state.lock();
-        state.closed = true;
-        // They are the caller's, and may do anything when dropped: not under the lock.
-        let left = (std::mem::take(&mut state.queue), std::mem::take(&mut state.finished));
-        drop(state);
-        self.shared.work.notify_all();
-        for thread in self.threads.drain(..) {
-            // Its downloads cannot panic it; what else could was reported where it happened.
-            let _ = thread.join();
-        }
-        drop(left);
+        self.workers.end();
     }
 }
 
@@ -368,7 +246,7 @@ impl<D: Download> fmt::Debug for Batch<'_, D> {
 impl<D: Download, E> fmt::Debug for TryBatch<'_, D, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
-            .field("concurrency", &self.concurrency)
+            .field("concurrency", &self.workers.concurrency())
             .field("backlog", &self.backlog)
             .field("alive", &self.alive)
             .finish_non_exhaustive()

@@ -41,6 +41,7 @@ use crate::facts::Facts;
 use crate::failure::{ErrorKind, Failure};
 use crate::monitor::DownloadMonitor;
 use crate::protocol::Protocol;
+use crate::record::Record;
 use crate::reply::Head;
 use crate::request::{ByteRange, Method, Request};
 use crate::transfer::Transfer;
@@ -307,4 +308,64 @@ pub fn writer(writer: &dyn Writer, target: &dyn Fn() -> Option<Vec<u8>>) {
     output.write_all(&right[4_000..]).unwrap_or_else(|error| panic!("it cannot be written to: {error}"));
     output.commit().unwrap_or_else(|error| panic!("it cannot be committed: {error}"));
     assert!(target() == Some(right), "what was kept and discarded got mixed");
+
+    keeps_for_a_later_run_what_it_is_told_to(writer, target);
+}
+
+/// A writer need not keep anything, but what it keeps is just what it was given.
+fn keeps_for_a_later_run_what_it_is_told_to(writer: &dyn Writer, target: &dyn Fn() -> Option<Vec<u8>>) {
+    let content = sample(9_000);
+    let url = request("test:writer").url().clone();
+    let head = Head::new(&url).with_length(Some(9_000)).with_header("etag", "\"one\"");
+    let identity = crate::record::identity(&url);
+    let record =
+        format!("url {url}\ndownload {identity}\nsource {identity}\nhost test\netag \"one\"\ntotal 9000\n");
+    let record: Record = record.parse().unwrap_or_else(|error| panic!("no record: {error}"));
+    let open = || writer.open().unwrap_or_else(|error| panic!("it cannot be opened: {error}"));
+    let interrupt = |last: Option<&Record>| {
+        let before = target();
+        let mut output = open();
+        output.begin(&head, 0).unwrap_or_else(|error| panic!("it cannot begin: {error}"));
+        output
+            .write_all(&content[..4_000])
+            .unwrap_or_else(|error| panic!("it cannot be written to: {error}"));
+        output.keep(Some(&record)).unwrap_or_else(|error| panic!("it cannot keep anything: {error}"));
+        if last.is_none() {
+            output.keep(None).unwrap_or_else(|error| panic!("it cannot keep nothing: {error}"));
+        }
+        drop(output);
+        assert!(target() == before, "an output that was interrupted changed the target");
+    };
+
+    interrupt(None);
+    let output = open();
+    assert!(output.offset() == 0 && output.kept().is_none(), "it has kept what was to be forgotten");
+    drop(output);
+
+    interrupt(Some(&record));
+    let mut output = open();
+    let at = output.offset();
+    let there = usize::try_from(at).ok().and_then(|at| content[..4_000].get(..at));
+    let there = there.unwrap_or_else(|| panic!("it would go on at {at}, where it never was"));
+    assert!((at == 0) == output.kept().is_none(), "bytes and what is noted of them go together");
+    if at > 0 {
+        assert!(
+            output.kept().as_ref() == Some(&record),
+            "it has kept another record than the one it was given"
+        );
+        let mut again = Vec::new();
+        let mut replay =
+            output.replay().unwrap_or_else(|error| panic!("it cannot read what it kept: {error}"));
+        replay.read_to_end(&mut again).unwrap_or_else(|error| panic!("it cannot read what it kept: {error}"));
+        drop(replay);
+        assert!(again == there, "it has kept other bytes than were written");
+    }
+    output.begin(&head, at).unwrap_or_else(|error| panic!("it cannot go on: {error}"));
+    output
+        .write_all(&content[there.len()..])
+        .unwrap_or_else(|error| panic!("it cannot be written to: {error}"));
+    output.commit().unwrap_or_else(|error| panic!("it cannot be committed: {error}"));
+    assert!(target() == Some(content), "what was kept and what came later are not the content");
+    let output = open();
+    assert!(output.offset() == 0 && output.kept().is_none(), "it has kept something of what was committed");
 }

@@ -6,14 +6,18 @@ use std::fmt;
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use url::Url;
 
 use crate::cancel::{CancelToken, Hook};
 use crate::failure::{ErrorKind, Failure};
-use crate::limits::{Limits, Permit, Places};
+use crate::limits::{Limits, Meter, Permit, Places};
+use crate::pace::MinSpeed;
+use crate::parking::{Parking, making};
 use crate::request::Request;
+use crate::watchdog::{Watch, Watchdog};
 
 /// What downloads share: clients, sessions, tokens, mirror lists, limits; and a token that cancels them.
 ///
@@ -47,6 +51,7 @@ pub struct Context {
 struct Room {
     shelves: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     places: Arc<Places>,
+    watchdog: Watchdog,
 }
 
 /// A key of a context's slot, and the type of what is kept there.
@@ -81,7 +86,11 @@ impl Context {
     /// Makes an empty context with limits on its connections.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
-        let room = Room { shelves: Mutex::default(), places: Arc::new(Places::new(limits)) };
+        let room = Room {
+            shelves: Mutex::default(),
+            places: Arc::new(Places::new(limits)),
+            watchdog: Watchdog::default(),
+        };
         Self { room: Arc::new(room), token: CancelToken::new() }
     }
 
@@ -101,6 +110,10 @@ impl Context {
         self.token.clone()
     }
 
+    pub(crate) fn token_ref(&self) -> &CancelToken {
+        &self.token
+    }
+
     /// Tells whether this context, or one it is a child of, was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
@@ -117,9 +130,20 @@ impl Context {
 
     /// Sleeps, unless it is cancelled before or meanwhile.
     ///
+    /// In a batch, another download runs instead. So a plugin must hold no lock of its own over it: it goes on when
+    /// one of those others makes place, which they may not if they wait for that lock.
+    ///
     /// # Errors
     /// [`ErrorKind::Cancelled`], at once when it happens.
     pub fn sleep(&self, duration: Duration) -> Result<(), Failure> {
+        let parking = Parking::lasting(&self.token, duration);
+        self.token.sleep(duration)?;
+        drop(parking);
+        self.check()
+    }
+
+    /// Sleeps like [`sleep`](Self::sleep), and keeps the place in a batch.
+    pub(crate) fn stay(&self, duration: Duration) -> Result<(), Failure> {
         self.token.sleep(duration)
     }
 
@@ -131,14 +155,38 @@ impl Context {
         self.token.on_cancel(callback)
     }
 
-    /// Waits for the right to keep a connection to the host of a request busy, as the context's [`Limits`] say.
+    /// Waits for the right to keep a connection to the host of a request busy, as the context's [`Limits`] say, and
+    /// until the host may be asked, if it wants to be left alone.
     ///
-    /// A protocol takes one for each connection it uses, and keeps it with the body of its reply.
+    /// A protocol takes one for each connection it uses, keeps it with the body of its reply, and tells it how the
+    /// host answered. In a batch, another download runs while this one waits: a plugin must hold no lock of its own
+    /// over it, as over [`sleep`](Self::sleep).
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`], or [`ErrorKind::Timeout`] when the request's deadline passes.
+    /// [`ErrorKind::Cancelled`]; [`ErrorKind::Timeout`] when the request's deadline passes, and at once when it comes
+    /// before the host may be asked; what the host answered, if it wants to be left alone for longer than is waited
+    /// for; [`ErrorKind::Connect`], if the one who was let through to ask found no host.
     pub fn permit(&self, request: &Request) -> Result<Permit, Failure> {
         self.room.places.take(request, self)
+    }
+
+    /// Returns what a body from this URL spends from, if there is a limit on the bytes of a second.
+    pub(crate) fn meter(&self, url: &Url) -> Option<Meter> {
+        self.room.places.meter(url)
+    }
+
+    /// Watches an attempt, if there is anything to watch for.
+    pub(crate) fn watch(
+        &self,
+        deadline: Option<Instant>,
+        speed: Option<MinSpeed>,
+    ) -> Result<Option<Watch>, Failure> {
+        self.room.watchdog.watch(self, deadline, speed)
+    }
+
+    /// Returns how hosts are treated.
+    pub(crate) fn limits(&self) -> &Limits {
+        self.room.places.limits()
     }
 
     /// Returns what is kept under `key`; if nothing is, makes it.
@@ -212,7 +260,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         context: &Context,
         make: impl FnOnce(&Context) -> Result<T, Failure>,
     ) -> Result<Arc<T>, Failure> {
-        let made = catch_unwind(AssertUnwindSafe(|| make(context)));
+        let made = catch_unwind(AssertUnwindSafe(|| making(|| make(context))));
         let (landed, panic) = match made {
             // A socket that was cut by the cancelling of this context alone is no failure of those who wait.
             Ok(Err(_)) if context.is_cancelled() => (Err(Failure::cancelled()), None),
@@ -242,13 +290,20 @@ impl<T: Send + Sync + 'static> Flight<T> {
                 flight.changed.notify_all();
             }
         });
-        let mut landed = flight.landed.lock();
+        let mut parking = Parking::new(&context.token);
         loop {
-            if let Some(landed) = &*landed {
-                return Ok(landed.clone());
+            let look = parking.look(false, Instant::now());
+            {
+                let mut landed = flight.landed.lock();
+                if let Some(landed) = &*landed {
+                    return Ok(landed.clone());
+                }
+                context.check()?;
+                match look {
+                    Some(due) => drop(flight.changed.wait_until(&mut landed, due)),
+                    None => flight.changed.wait(&mut landed),
+                }
             }
-            context.check()?;
-            flight.changed.wait(&mut landed);
         }
     }
 }

@@ -163,6 +163,13 @@ impl Digest {
         Ok(Self { algorithm, value: padded })
     }
 
+    /// Computes the SHA-256 of a text.
+    pub(crate) fn sha256(text: &str) -> Self {
+        let mut value = [0; 64];
+        value[..32].copy_from_slice(&<sha2::Sha256 as sha2::Digest>::digest(text));
+        Self { algorithm: Algorithm::Sha256, value }
+    }
+
     /// Parses the hexadecimal digits of a value, in either case.
     ///
     /// # Errors
@@ -254,6 +261,14 @@ impl Hashers {
         algorithms.sort_unstable();
         algorithms.dedup();
         Self(algorithms.into_iter().map(|algorithm| (algorithm, algorithm.hasher())).collect())
+    }
+
+    pub(crate) fn add(&mut self, algorithms: impl Iterator<Item = Algorithm>) {
+        for algorithm in algorithms {
+            if let Err(at) = self.0.binary_search_by_key(&algorithm, |(other, _)| *other) {
+                self.0.insert(at, (algorithm, algorithm.hasher()));
+            }
+        }
     }
 
     pub(crate) fn update(&mut self, block: &[u8]) {

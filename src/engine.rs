@@ -4,23 +4,37 @@ use std::io::{self, BufRead};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use url::Url;
 
+use crate::begun::Proof;
 use crate::context::Context;
-use crate::copy::{Copy, restarts};
+use crate::copy::{Copy, Specification, restarts};
 use crate::error::{Attempt, DownloadError, redacted};
 use crate::event::{Action, Event, EventHandler};
 use crate::failure::{ErrorKind, Failure};
+use crate::limits::spoken;
 use crate::monitor::{DownloadMonitor, Phase};
 use crate::protocol::Protocol;
 use crate::reply::{Head, Reply, Timing};
 use crate::request::{Method, Request};
 use crate::transfer::{Receipt, Transfer};
+use crate::watchdog::Watch;
 
 /// One run of a download, with a request of its own, so that a second run starts from the caller's.
 pub(crate) struct Run<'a, P> {
     transfer: &'a mut Transfer<P>,
     context: &'a Context,
     request: Request,
+    /// What stops the attempt under way on time.
+    watch: Option<Watch>,
+}
+
+/// What a source has to say to a request.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
+enum Answer {
+    Reply(Reply),
+    /// Nothing is lacking.
+    Whole,
 }
 
 /// Why an attempt ended without a content.
@@ -35,7 +49,19 @@ enum Broken {
 
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        // What could not be written can be, once there is room for it; what was received is none the worse for that.
+        if matches!(failure.kind(), ErrorKind::Write) { Self::Cut(failure) } else { Self::Failed(failure) }
+    }
+}
+
+impl Broken {
+    /// Names the reason, if there is another one than the cut that it led to.
+    fn because(self, reason: Option<Failure>) -> Self {
+        match (self, reason) {
+            (Self::Failed(_), Some(reason)) => Self::Failed(reason),
+            (Self::Cut(_), Some(reason)) => Self::Cut(reason),
+            (broken, _) => broken,
+        }
     }
 }
 
@@ -43,7 +69,7 @@ impl<'a, P: Protocol> Run<'a, P> {
     pub(crate) fn new(transfer: &'a mut Transfer<P>, context: &'a Context) -> Self {
         let mut request = transfer.request.clone();
         request.set_deadline(transfer.deadline.and_then(|deadline| Instant::now().checked_add(deadline)));
-        Self { transfer, context, request }
+        Self { transfer, context, request, watch: None }
     }
 
     pub(crate) fn drive(mut self) -> Result<Receipt, DownloadError> {
@@ -87,16 +113,24 @@ impl<'a, P: Protocol> Run<'a, P> {
             self.watched(|monitor| monitor.sending(attempt));
             // As the delegates named it: what a handler makes of it for sending, a signature say, is not its name.
             let source = self.request.url().clone();
-            let broken = match self.attempt(attempt, &mut copy) {
+            self.watch = match self.context.watch(self.request.deadline(), self.transfer.min_speed) {
+                Ok(watch) => watch,
+                Err(failure) => return Err(error.because(failure)),
+            };
+            let ended = self.attempt(attempt, &mut copy);
+            let verdict = self.watch.take().and_then(|watch| watch.verdict());
+            let broken = match ended {
                 Ok(receipt) => return Ok(receipt),
-                Err(broken) => broken,
+                Err(broken) => broken.because(verdict),
             };
             let (received, expected) = copy.as_ref().map_or((0, None), |copy| (copy.size(), copy.expected()));
             let mixed = copy.as_ref().is_some_and(Copy::is_mixed);
             let (failure, wanted) = match broken {
                 Broken::Cut(failure) => (failure, None),
                 Broken::Failed(failure) => {
-                    copy = None;
+                    if let Some(mut copy) = copy.take() {
+                        copy.discard();
+                    }
                     (failure, None)
                 }
                 // What was received is none the worse for a handler's impatience.
@@ -127,25 +161,54 @@ impl<'a, P: Protocol> Run<'a, P> {
         Err(error)
     }
 
-    /// Waits before the next attempt, not past the deadline.
+    /// Returns the context that the attempt under way runs in.
+    fn here(&self) -> &Context {
+        self.watch.as_ref().map_or(self.context, Watch::context)
+    }
+
+    /// Waits before the next attempt, if the deadline leaves time for that.
     fn pause(&self, after: Duration) -> Result<(), Failure> {
         let left = self.request.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        self.context.sleep(left.map_or(after, |left| left.min(after)))?;
-        self.request.check_deadline()
+        if let Some(left) = left.filter(|left| *left <= after) {
+            let (after, left) = (spoken(after), spoken(left));
+            let message = format!("the next attempt is due in {after}, past the deadline in {left}");
+            return Err(Failure::new(ErrorKind::Timeout, message).transient(false));
+        }
+        // Who waits for a place in a batch after that must not do so for longer than the deadline says.
+        let watch = self.context.watch(self.request.deadline(), None)?;
+        let slept = watch.as_ref().map_or(self.context, Watch::context).sleep(after);
+        slept.map_err(|failure| watch.and_then(|watch| watch.verdict()).unwrap_or(failure))
     }
 
     fn attempt(&mut self, attempt: u32, kept: &mut Option<Copy>) -> Result<Receipt, Broken> {
-        self.context.check()?;
+        self.go_on()?;
         let mut sending = Event::Sending { request: &mut self.request, attempt };
-        heed(ask(&mut self.transfer.handlers, &mut sending, self.context))?;
-        self.request.check_deadline()?;
-        let rest = kept.as_ref().and_then(|copy| copy.continuation(&self.request));
-        let mut copy = match kept.take().filter(|_| rest.is_some()) {
+        heed(ask(&mut self.transfer.handlers, &mut sending, self.context)).map_err(
+            |broken| match broken {
+                // Nothing was asked yet, so nothing is the worse for it.
+                Broken::Failed(reason) => Broken::Cut(reason),
+                broken => broken,
+            },
+        )?;
+        self.go_on()?;
+        // One that has not begun has nothing, and may be for a head alone.
+        let mut copy = match kept.take().filter(Copy::has_begun) {
             Some(copy) => copy,
             None => self.open()?,
         };
-        self.watched(|monitor| monitor.received(copy.size()));
-        match self.exchange(&mut copy, rest.as_ref()) {
+        // What cannot be gone on with is kept only until something else is there.
+        let there = copy.continuation(&self.request).map_or(0, |_| copy.size());
+        self.watched(|monitor| monitor.received(there));
+        let mut end = self.exchange(&mut copy);
+        // What was gone on with may have been of another content; what is fetched in one go is not.
+        if let Err(Broken::Failed(failure)) = &end
+            && copy.is_doubtful()
+            && matches!(failure.kind(), ErrorKind::Validation(_))
+        {
+            tracing::debug!(%failure, "what was gone on with is of no use: starting again");
+            end = self.start_again(&mut copy).map_err(Broken::from).and_then(|()| self.exchange(&mut copy));
+        }
+        match end {
             Ok((head, timing)) => {
                 let (facts, warnings) = copy.commit()?;
                 for warning in &warnings {
@@ -161,15 +224,43 @@ impl<'a, P: Protocol> Run<'a, P> {
         }
     }
 
+    /// Fails if the run is over, for a reason that what was received is none the worse for.
+    fn go_on(&self) -> Result<(), Broken> {
+        self.here().check().and_then(|()| self.request.check_deadline()).map_err(Broken::Cut)
+    }
+
     /// Opens the state of a new copy.
     fn open(&self) -> Result<Copy, Failure> {
         let wanted = self.transfer.monitors.iter().flat_map(DownloadMonitor::algorithms).copied();
-        Copy::open(self.transfer.writer.as_deref(), &self.transfer.validations, wanted.collect())
+        Copy::open(Specification {
+            // Of a head alone nothing is written, and nothing that is kept is the worse for it.
+            writer: self.transfer.writer.as_deref().filter(|_| self.request.method() == Method::Get),
+            validations: &self.transfer.validations,
+            digests: wanted.collect(),
+            url: self.transfer.request.url(),
+            limit: self.transfer.max_size,
+            resume: self.transfer.resume,
+        })
+    }
+
+    /// Opens a new copy in place of one that is of no use.
+    fn start_again(&self, copy: &mut Copy) -> Result<(), Failure> {
+        copy.discard();
+        *copy = self.open()?;
+        Ok(())
     }
 
     /// Sends, receives and verifies, so that the copy is ready to be committed.
-    fn exchange(&mut self, copy: &mut Copy, rest: Option<&Request>) -> Result<(Head, Timing), Broken> {
-        let reply = self.send(copy, rest)?;
+    fn exchange(&mut self, copy: &mut Copy) -> Result<(Head, Timing), Broken> {
+        let reply = match self.send(copy)? {
+            Answer::Reply(reply) => reply,
+            Answer::Whole => {
+                copy.catch_up()?;
+                copy.verify()?;
+                let head = Head::new(self.request.url()).with_length(Some(copy.size()));
+                return Ok((head, Timing::default()));
+            }
+        };
         let received_head = Instant::now();
         let mut timing = reply.timing();
         let (head, body) = reply.into_parts();
@@ -177,47 +268,43 @@ impl<'a, P: Protocol> Run<'a, P> {
         let offset = copy.begin(&head, &self.request)?;
         self.watched(|monitor| monitor.receiving(offset, copy.expected()));
         if let Some(body) = body {
-            self.receive(copy, body)?;
+            self.receive(copy, body, head.url())?;
             timing.receiving = received_head.elapsed();
             copy.verify()?;
             // The last look: what is committed after it counts as downloaded.
-            self.context.check()?;
+            self.here().check().map_err(Broken::Cut)?;
         } else {
-            copy.abandon();
+            copy.abandon(&head);
         }
         Ok((head, timing))
     }
 
-    /// Asks for what the copy still lacks; if what comes does not continue it, once more for everything.
-    fn send(&self, copy: &mut Copy, rest: Option<&Request>) -> Result<Reply, Broken> {
+    /// Asks for what the copy still lacks; if what comes does not continue it, for everything.
+    fn send(&self, copy: &mut Copy) -> Result<Answer, Broken> {
         if self.transfer.writer.is_none() && self.request.method() == Method::Get {
             return Err(no_writer().into());
         }
-        if let Some(rest) = rest {
-            match self.transfer.protocol.send(rest, self.context) {
-                Ok(reply) if reply.has_body() && copy.continues(reply.head(), &self.request) => {
-                    return Ok(reply);
-                }
-                Ok(reply) => {
-                    *copy = self.open()?;
-                    if reply.head().offset() == 0 && restarts(&reply, &self.request) {
-                        return Ok(reply);
-                    }
-                }
-                // There is no such part, or no parts at all.
-                Err(failure)
-                    if failure.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE)
-                        || matches!(failure.kind(), ErrorKind::Unsupported) =>
-                {
-                    *copy = self.open()?;
-                }
-                Err(failure) => return Err(Broken::Cut(failure)),
+        if copy.is_received(&self.request) {
+            return Ok(Answer::Whole);
+        }
+        if let Some(rest) = copy.continuation(&self.request)
+            && self.replayed(copy)?
+        {
+            if let Some(answer) = self.send_rest(copy, rest)? {
+                return Ok(answer);
             }
             tracing::debug!(source = %self.request.display_url(), "cannot go on there: starting again");
         }
-        let reply = self.transfer.protocol.send(&self.request, self.context)?;
+        let reply = match self.transfer.protocol.send(&self.request, self.here()) {
+            Ok(reply) => reply,
+            // Another source, or a later run, may still go on with what is there.
+            Err(failure) => return Err(Broken::Cut(failure)),
+        };
         if restarts(&reply, &self.request) {
-            return Ok(reply);
+            if copy.has_begun() {
+                self.start_again(copy)?;
+            }
+            return Ok(Answer::Reply(reply));
         }
         let head = reply.head();
         let message = match (head.offset(), self.request.range()) {
@@ -228,12 +315,70 @@ impl<'a, P: Protocol> Run<'a, P> {
         Err(Failure::new(ErrorKind::Unsupported, message).into())
     }
 
-    fn receive(&mut self, copy: &mut Copy, mut body: Box<dyn BufRead + Send>) -> Result<(), Broken> {
-        let total = copy.expected();
+    /// Feeds what an earlier run has kept through the checks; false if it turns out to be of no use.
+    fn replayed(&self, copy: &mut Copy) -> Result<bool, Broken> {
+        let go_on = || self.here().check().and_then(|()| self.request.check_deadline());
+        let Err(failure) = copy.replay(go_on) else { return Ok(true) };
+        self.go_on()?;
+        tracing::debug!(%failure, "what was kept is of no use");
+        self.start_again(copy)?;
+        Ok(false)
+    }
+
+    /// Asks for what the copy lacks; `None` if the source does not go on with it.
+    fn send_rest(&self, copy: &mut Copy, mut rest: Request) -> Result<Option<Answer>, Broken> {
+        let mut proof = Proof::Asked;
         loop {
-            self.context.check()?;
-            self.request.check_deadline()?;
-            let block = match body.fill_buf() {
+            match self.transfer.protocol.send(&rest, self.here()) {
+                Ok(reply) if reply.has_body() && copy.continues(reply.head(), &self.request, proof) => {
+                    return Ok(Some(Answer::Reply(reply)));
+                }
+                Ok(reply)
+                    if proof == Proof::Asked
+                        && rest.if_range().is_some()
+                        && copy.is_same_content(reply.head()) =>
+                {
+                    tracing::debug!(source = %self.request.display_url(), "asking for the range alone");
+                    rest.set_if_range(None);
+                    proof = Proof::Stated;
+                }
+                Ok(reply) => {
+                    let everything = reply.head().offset() == 0 && restarts(&reply, &self.request);
+                    if everything {
+                        self.start_again(copy)?;
+                    }
+                    return Ok(everything.then_some(Answer::Reply(reply)));
+                }
+                Err(failure) if failure.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
+                    return Ok(copy.is_whole(&failure).then_some(Answer::Whole));
+                }
+                // There are no parts at all, or none for this request.
+                Err(failure)
+                    if matches!(failure.kind(), ErrorKind::Unsupported | ErrorKind::Status)
+                        && !failure.is_transient() =>
+                {
+                    return Ok(None);
+                }
+                Err(failure) => return Err(Broken::Cut(failure)),
+            }
+        }
+    }
+
+    fn receive(
+        &mut self,
+        copy: &mut Copy,
+        mut body: Box<dyn BufRead + Send>,
+        from: &Url,
+    ) -> Result<(), Broken> {
+        let total = copy.expected();
+        let meter = self.context.meter(from);
+        loop {
+            self.go_on()?;
+            let filled = match &self.watch {
+                Some(watch) => watch.fill(&mut *body),
+                None => body.fill_buf(),
+            };
+            let block = match filled {
                 Ok([]) => return copy.complete().map_err(Broken::Cut),
                 Ok(block) => block,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -241,6 +386,10 @@ impl<'a, P: Protocol> Run<'a, P> {
             };
             let length = block.len();
             copy.take(block)?;
+            copy.put(block)?;
+            if let Some(meter) = &meter {
+                meter.spend(length, &self.request, self.here()).map_err(Broken::Cut)?;
+            }
             let received = copy.size();
             self.watched(|monitor| monitor.received(received));
             let mut fetched = Event::Fetched { block, received, total };
@@ -278,7 +427,7 @@ fn ask(handlers: &mut [Box<dyn EventHandler>], event: &mut Event<'_>, context: &
     Action::Continue
 }
 
-/// Fails the attempt, if a handler wants that.
+/// Fails the attempt, if a handler wants that: what it has is what the handler does not want.
 fn heed(action: Action) -> Result<(), Broken> {
     match action {
         Action::Continue => Ok(()),

@@ -183,7 +183,8 @@ impl DownloadError {
     /// Returns the status with which a gateway answers its own client (RFC 9110 §15.6).
     ///
     /// What the origin says about the resource passes (403, 404, 410, 416, 451); that it is busy becomes 503, a
-    /// time-out 504, what is wrong on this side, in writing or by a panic, 500, and all else 502.
+    /// time-out 504, what a guard refuses 403, what is wrong on this side, in writing or by a panic, 500, and all
+    /// else 502.
     #[must_use]
     pub fn gateway_status(&self) -> StatusCode {
         match (self.kind(), self.status().map(|s| s.as_u16())) {
@@ -191,6 +192,7 @@ impl DownloadError {
             (_, Some(429 | 503)) | (ErrorKind::Cancelled, _) => StatusCode::SERVICE_UNAVAILABLE,
             (_, Some(408 | 504)) | (ErrorKind::Timeout, _) => StatusCode::GATEWAY_TIMEOUT,
             (ErrorKind::NotFound, None) => StatusCode::NOT_FOUND,
+            (ErrorKind::Forbidden, _) => StatusCode::FORBIDDEN,
             (ErrorKind::Write | ErrorKind::Panicked | ErrorKind::Other, None) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -69,6 +69,11 @@ impl Facts {
         self.digests.iter().copied().find(|digest| digest.algorithm() == algorithm)
     }
 
+    /// Forgets the digests of all other algorithms.
+    pub(crate) fn retain(&mut self, algorithms: &[Algorithm]) {
+        self.digests.retain(|digest| algorithms.contains(&digest.algorithm()));
+    }
+
     /// Returns all digests that were asked for, the weakest algorithm first.
     #[must_use]
     pub fn digests(&self) -> &[Digest] {
@@ -90,6 +95,11 @@ impl Tally {
 
     pub(crate) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Computes these digests, too; before the first byte.
+    pub(crate) fn add(&mut self, algorithms: impl Iterator<Item = Algorithm>) {
+        self.hashers.add(algorithms);
     }
 
     pub(crate) fn update(&mut self, block: &[u8]) {

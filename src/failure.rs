@@ -50,12 +50,18 @@ pub enum ErrorKind {
     /// All bytes arrived, or too many, and they are not the expected ones.
     #[error(transparent)]
     Validation(ValidationError),
+    /// What the source sent is not of its protocol.
+    #[error("malformed reply")]
+    Malformed,
     /// A limit of the receiving side on the size was exceeded.
     #[error("too large")]
     TooLarge,
     /// A redirect that may not, or can not, be followed.
     #[error("bad redirect")]
     Redirect,
+    /// A host or address that the [guard](crate::Guard) keeps downloads away from.
+    #[error("forbidden")]
+    Forbidden,
     /// The bytes could not be stored.
     #[error("cannot write")]
     Write,
@@ -94,11 +100,12 @@ impl ErrorKind {
             }
             Self::TooLarge => "too-large",
             Self::Redirect => "redirect",
+            Self::Forbidden => "forbidden",
             Self::Write => "write",
             Self::MirrorList => "mirror-list",
             Self::Unsupported => "unsupported",
             Self::Cancelled => "cancelled",
-            Self::Validation(_) | Self::Panicked | Self::Other => "other",
+            Self::Validation(_) | Self::Malformed | Self::Panicked | Self::Other => "other",
         }
     }
 }
@@ -125,6 +132,8 @@ struct Inner {
     message: Option<Cow<'static, str>>,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
+    total: Option<u64>,
+    system: Option<io::ErrorKind>,
     transient: Option<bool>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -142,6 +151,8 @@ impl Failure {
             message,
             status: None,
             retry_after: None,
+            total: None,
+            system: None,
             transient: None,
             source: None,
         }))
@@ -195,6 +206,14 @@ impl Failure {
         self
     }
 
+    /// Says how many bytes the content has of which a range was asked for that it does not have (416, RFC 9110
+    /// §15.5.17).
+    #[must_use]
+    pub fn with_total(mut self, total: Option<u64>) -> Self {
+        self.0.total = total;
+        self
+    }
+
     /// Overrides what the kind says about [`is_transient`](Self::is_transient).
     #[must_use]
     pub fn transient(mut self, transient: bool) -> Self {
@@ -220,6 +239,18 @@ impl Failure {
         self.0.retry_after
     }
 
+    /// Returns how many bytes the content has, if that is why it does not have the range that was asked for.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.0.total
+    }
+
+    /// Returns what kind of error the system gave as the reason, when something could not be written.
+    #[must_use]
+    pub fn system(&self) -> Option<io::ErrorKind> {
+        self.0.system
+    }
+
     /// Tells whether the same request may well succeed a little later.
     ///
     /// By default: no connection, a time-out, an incomplete body, and the statuses 408, 425, 429, 500, 502, 503, 504.
@@ -239,7 +270,11 @@ impl Failure {
     pub(crate) fn writing(error: io::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(failure) => failure,
-            Err(error) => Self::new(ErrorKind::Write, format!("cannot write {error}")),
+            Err(error) => {
+                let mut failure = Self::new(ErrorKind::Write, format!("cannot write {error}"));
+                failure.0.system = Some(error.kind());
+                failure
+            }
         }
     }
 }
@@ -292,7 +327,7 @@ impl From<Failure> for io::Error {
     fn from(failure: Failure) -> Self {
         let kind = match failure.kind() {
             ErrorKind::NotFound => io::ErrorKind::NotFound,
-            ErrorKind::Unauthorized => io::ErrorKind::PermissionDenied,
+            ErrorKind::Unauthorized | ErrorKind::Forbidden => io::ErrorKind::PermissionDenied,
             ErrorKind::Timeout => io::ErrorKind::TimedOut,
             ErrorKind::Incomplete => io::ErrorKind::UnexpectedEof,
             ErrorKind::Validation(_) => io::ErrorKind::InvalidData,

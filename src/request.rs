@@ -10,6 +10,7 @@ use url::Url;
 use crate::error::redacted;
 use crate::failure::{ErrorKind, Failure};
 use crate::limits::host;
+use crate::record::public;
 use crate::reply::Validator;
 
 /// What is to be done: fetch the content, or ask about it only.
@@ -158,6 +159,7 @@ pub struct Request {
     headers: HeaderMap,
     range: Option<ByteRange>,
     if_range: Option<Validator>,
+    if_changed: Option<Validator>,
     credentials: Option<Credentials>,
     /// The origin that headers and credentials are for, once a server has named another URL.
     home: Option<String>,
@@ -176,6 +178,7 @@ impl Request {
             headers: HeaderMap::new(),
             range: None,
             if_range: None,
+            if_changed: None,
             credentials: None,
             home: None,
             home_credentials: None,
@@ -238,7 +241,8 @@ impl Request {
     /// [`ErrorKind::Redirect`] if it leads from the network to a local file.
     pub fn follow(&mut self, url: &Url) -> Result<(), Failure> {
         if url.scheme() == "file" && self.url.scheme() != "file" {
-            let message = format!("{} leads to the local file {url}", self.display_url());
+            let (here, there) = (public(&self.url), public(url));
+            let message = format!("{here} leads to the local file {there}");
             return Err(Failure::new(ErrorKind::Redirect, message));
         }
         if self.home.is_none() {
@@ -291,6 +295,18 @@ impl Request {
     /// Sets what the source must still have for the range to be of use; otherwise it sends everything.
     pub fn set_if_range(&mut self, validator: Option<Validator>) {
         self.if_range = validator;
+    }
+
+    /// Returns what the target has already, so that the source sends nothing if it has the same.
+    #[must_use]
+    pub fn if_changed(&self) -> Option<&Validator> {
+        self.if_changed.as_ref()
+    }
+
+    /// Sets what the target has already; a source that has the same answers with a head of status 304 and no body
+    /// (`If-None-Match` and `If-Modified-Since`, RFC 9110 §13.1.2 and §13.1.3).
+    pub fn set_if_changed(&mut self, validator: Option<Validator>) {
+        self.if_changed = validator;
     }
 
     /// Returns the credentials for the URL's origin: those that were set, else those in the URL.

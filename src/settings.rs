@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use crate::guard::Guard;
 use crate::protocol::http::{Http, HttpDownload};
 use crate::request::Credentials;
 
@@ -31,6 +32,9 @@ pub(crate) struct ClientSettings {
     pub(crate) identity: Option<(PathBuf, PathBuf)>,
     pub(crate) verify: bool,
     pub(crate) proxy: Proxy,
+    pub(crate) guard: Option<Guard>,
+    pub(crate) resolver: Option<Resolver>,
+    pub(crate) max_headers: Option<usize>,
     pub(crate) hook: Option<Hooked<reqwest::ClientBuilder>>,
 }
 
@@ -70,14 +74,26 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// A function of the caller's that changes a builder of the client library.
+/// Something of the caller's, such as a function, that cannot be compared by what it does.
 ///
 /// Two are equal when they are the same one; a key that holds it keeps its address from being used again.
-pub(crate) struct Hooked<B>(Arc<dyn Fn(B) -> B + Send + Sync>);
+pub(crate) struct Same<T: ?Sized>(Arc<T>);
+
+/// A function that changes a builder of the client library.
+pub(crate) type Hooked<B> = Same<dyn Fn(B) -> B + Send + Sync>;
+
+/// What resolves names for the client library.
+pub(crate) type Resolver = Same<dyn reqwest::dns::Resolve>;
 
 impl<B> Hooked<B> {
     pub(crate) fn apply(&self, builder: B) -> B {
         (self.0)(builder)
+    }
+}
+
+impl<T: ?Sized> Same<T> {
+    pub(crate) fn shared(&self) -> Arc<T> {
+        Arc::clone(&self.0)
     }
 
     fn address(&self) -> *const () {
@@ -85,29 +101,29 @@ impl<B> Hooked<B> {
     }
 }
 
-impl<B> Clone for Hooked<B> {
+impl<T: ?Sized> Clone for Same<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self(self.shared())
     }
 }
 
-impl<B> PartialEq for Hooked<B> {
+impl<T: ?Sized> PartialEq for Same<T> {
     fn eq(&self, other: &Self) -> bool {
         self.address() == other.address()
     }
 }
 
-impl<B> Eq for Hooked<B> {}
+impl<T: ?Sized> Eq for Same<T> {}
 
-impl<B> Hash for Hooked<B> {
+impl<T: ?Sized> Hash for Same<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.address().hash(state);
     }
 }
 
-impl<B> fmt::Debug for Hooked<B> {
+impl<T: ?Sized> fmt::Debug for Same<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hooked(..)")
+        f.write_str("..")
     }
 }
 
@@ -121,6 +137,9 @@ impl Default for HttpSettings {
                 identity: None,
                 verify: true,
                 proxy: Proxy::Environment,
+                guard: None,
+                resolver: None,
+                max_headers: None,
                 hook: None,
             },
             read_timeout: Duration::from_secs(30),
@@ -164,7 +183,9 @@ settings! {
     /// Sets how long the head of the reply may take and, after that, how long the body may pause; 30 seconds unless
     /// set.
     ///
-    /// A body that is slow but steady never trips it; the [deadline](crate::Transfer::deadline) of a download does that.
+    /// While other downloads of the context receive something, the link is busy rather than down, and it may be as many
+    /// times longer as there are such downloads, at most ten times. A body that is slow but steady never trips it; the
+    /// [least speed](crate::Transfer::min_speed) and the [deadline](crate::Transfer::deadline) of a download do that.
     fn read_timeout(timeout: Duration) = |settings| settings.read_timeout = timeout;
 
     /// Sends a name and a password (RFC 7617), to the origin of the caller's URL only.
@@ -198,6 +219,16 @@ settings! {
     /// Goes through no proxy, whatever the environment names.
     fn no_proxy() = |settings| settings.client.proxy = Proxy::None;
 
+    /// Connects only to where a guard lets it; with one, no proxy is taken from the environment.
+    fn guard(guard: Guard) = |settings| settings.client.guard = Some(guard);
+
+    /// Resolves names by this instead of by the system; a [guard](Self::guard) checks what it answers.
+    ///
+    /// Downloads share a client only if they were given the very same resolver, as by a clone of the protocol.
+    fn resolver(resolver: impl reqwest::dns::Resolve + 'static) = |settings| {
+        settings.client.resolver = Some(Same(Arc::new(resolver)));
+    };
+
     /// Sends a header, to the origin of the caller's URL only; one of the same name replaces it.
     fn header(name: impl Into<String>, value: impl Into<String>) = |settings| {
         settings.headers.push((name.into(), value.into()));
@@ -206,6 +237,11 @@ settings! {
     /// Sets how many redirects are followed; 10 unless set.
     fn max_redirects(redirects: u32) = |settings| settings.max_redirects = redirects;
 
+    /// Sets how many header fields a reply may have; 100 unless set, and about 400 KB in all, which is not to be set.
+    ///
+    /// A reply with more fails the download as soon as they were read.
+    fn max_headers(fields: usize) = |settings| settings.client.max_headers = Some(fields);
+
     /// Allows redirects from https to http.
     fn allow_downgrade() = |settings| settings.downgrade = true;
 
@@ -213,12 +249,13 @@ settings! {
     ///
     /// Downloads share a client only if they were given the very same hook, as by a clone of the protocol. Redirects
     /// are followed by the protocol and not by the client, whatever the hook says; headers that it makes the client's
-    /// default are sent to every origin.
+    /// default are sent to every origin. With a [guard](Self::guard), a resolver that it sets is not asked; proxies
+    /// and addresses for single names that it sets are used, and are up to the caller.
     fn client_hook(hook: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static)
-        = |settings| settings.client.hook = Some(Hooked(Arc::new(hook)));
+        = |settings| settings.client.hook = Some(Same(Arc::new(hook)));
 
     /// Changes the client library's own builder of each request; of the headers it sets, none goes to another origin
     /// than that of the caller's URL.
     fn request_hook(hook: impl Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder + Send + Sync + 'static)
-        = |settings| settings.request_hook = Some(Hooked(Arc::new(hook)));
+        = |settings| settings.request_hook = Some(Same(Arc::new(hook)));
 }

@@ -14,6 +14,7 @@ use crate::error::DownloadError;
 use crate::event::EventHandler;
 use crate::facts::Facts;
 use crate::monitor::DownloadMonitor;
+use crate::pace::MinSpeed;
 use crate::protocol::Protocol;
 use crate::reply::{Head, Timing};
 use crate::request::{ByteRange, Credentials, Method, Request};
@@ -50,6 +51,9 @@ pub struct Transfer<P> {
     pub(crate) handlers: Vec<Box<dyn EventHandler>>,
     pub(crate) attempts: u32,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) min_speed: Option<MinSpeed>,
+    pub(crate) max_size: Option<u64>,
+    pub(crate) resume: bool,
 }
 
 impl<P: Protocol> Transfer<P> {
@@ -65,6 +69,9 @@ impl<P: Protocol> Transfer<P> {
             handlers: Vec::new(),
             attempts: 100,
             deadline: None,
+            min_speed: None,
+            max_size: None,
+            resume: true,
         }
     }
 
@@ -110,6 +117,36 @@ impl<P: Protocol> Transfer<P> {
         self
     }
 
+    /// Sets the least speed, on average over a time; 0 is none, as is unless set.
+    ///
+    /// An attempt that is slower while it receives the content fails with [`ErrorKind::Timeout`], which is transient.
+    /// Only the time counts in which the source is waited for: not that of a slow writer or reader, or of a
+    /// [limit](crate::Limits::rate) on the rate.
+    ///
+    /// [`ErrorKind::Timeout`]: crate::ErrorKind::Timeout
+    #[must_use]
+    pub fn min_speed(mut self, bytes_per_second: u64, over: Duration) -> Self {
+        self.min_speed = (bytes_per_second > 0).then_some(MinSpeed { bytes_per_second, over });
+        self
+    }
+
+    /// Sets the most bytes that the content may have; unlimited unless set.
+    ///
+    /// More is [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), at once when the length is announced.
+    #[must_use]
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = Some(bytes);
+        self
+    }
+
+    /// Sets whether an attempt goes on with what an earlier one, in this run or another, has received; it does unless
+    /// set, where it can be proved that it is the same content.
+    #[must_use]
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
     /// Sets the method; GET unless set.
     #[must_use]
     pub fn method(mut self, method: Method) -> Self {
@@ -143,6 +180,9 @@ impl<P: Protocol> Transfer<P> {
             handlers: self.handlers,
             attempts: self.attempts,
             deadline: self.deadline,
+            min_speed: self.min_speed,
+            max_size: self.max_size,
+            resume: self.resume,
         }
     }
 

@@ -91,6 +91,13 @@ pub trait Validation: Send + Sync {
         false
     }
 
+    /// Returns the digest that the content must have, if it is that what is checked.
+    ///
+    /// What an interrupted run has kept is gone on with only if it was fetched for the same digest.
+    fn expected(&self) -> Option<Digest> {
+        None
+    }
+
     /// Tells whether failing fails the download; otherwise it becomes a warning in the receipt.
     fn enforced(&self) -> bool {
         true
@@ -102,6 +109,15 @@ pub trait Validation: Send + Sync {
 
 /// The check of one copy of the bytes.
 pub trait Check: Send {
+    /// Learns how many bytes are announced, before the first of them; an error ends the copy at once.
+    ///
+    /// # Errors
+    /// It cannot be the expected content.
+    fn announced(&mut self, size: u64) -> Result<(), ValidationError> {
+        let _ = size;
+        Ok(())
+    }
+
     /// Looks at the next block, in order, before it is written; an error ends the copy at once.
     ///
     /// # Errors
@@ -145,6 +161,10 @@ impl Validation for DigestValidation {
 
     fn identifies(&self) -> bool {
         true
+    }
+
+    fn expected(&self) -> Option<Digest> {
+        Some(self.0)
     }
 
     fn begin(&self) -> Box<dyn Check> {
@@ -193,6 +213,13 @@ impl Validation for SizeValidation {
 }
 
 impl Check for SizeValidation {
+    fn announced(&mut self, size: u64) -> Result<(), ValidationError> {
+        if size == self.expected {
+            return Ok(());
+        }
+        Err(ValidationError::Size { expected: self.expected, actual: size })
+    }
+
     fn update(&mut self, block: &[u8]) -> Result<(), ValidationError> {
         self.received += block.len() as u64;
         let (expected, received) = (self.expected, self.received);
@@ -234,6 +261,10 @@ impl<V: Validation> Validation for WarnOnly<V> {
         false
     }
 
+    fn expected(&self) -> Option<Digest> {
+        None
+    }
+
     fn enforced(&self) -> bool {
         false
     }
@@ -254,6 +285,10 @@ macro_rules! forward {
 
             fn identifies(&self) -> bool {
                 (**self).identifies()
+            }
+
+            fn expected(&self) -> Option<Digest> {
+                (**self).expected()
             }
 
             fn enforced(&self) -> bool {

@@ -174,12 +174,12 @@ fn only_a_valid_file_is_stored() {
     let (origin, folder) = (Origin::start(), Folder::new());
     let (right, wrong) = (sha256(b"content"), sha256(b"another content"));
     let url = origin.on("/file", Reply::ok("content"));
-    let page = origin.on("/page", Reply::ok("\n<html>content</html>"));
+    let page = origin.on("/page", Reply::ok("\n<html>"));
     let file = folder.file("file");
 
     let failing = [
         (&page, "7", &right, "it is not valid: it is a web page"),
-        (&url, "6", &right, "it is not valid: the size is more than the expected 6 bytes"),
+        (&url, "6", &right, "it is not valid: the size is 7 bytes, expected 6"),
         (&url, "8", &right, "it is not valid: the size is 7 bytes, expected 8"),
         (&url, "7", &wrong, "it has sha256:"),
     ];

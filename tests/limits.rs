@@ -1,13 +1,14 @@
-//! Limits of connections: for each host and in all, with redirect targets and mirror lists counted.
+//! Limits of connections and of bytes a second: for each host and in all, with redirect targets and mirror lists
+//! counted.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ganymede::{Action, Batch, BufferWriter, Context, Download, Event, HttpDownload, Limits, MirrorDelegate};
-use ganymede_kit::{Gate, Origin, Reply, wait_until};
+use ganymede_kit::{Gate, Origin, Reply, pattern, wait_until};
 
 fn get(url: &str) -> HttpDownload {
     HttpDownload::get(url).unwrap().writer(BufferWriter::new(1 << 20))
@@ -153,4 +154,92 @@ fn who_waits_for_a_place_can_be_cancelled() {
     assert_eq!(origin.requests("/waiting"), 0);
     // The place that was held is free again.
     get(&waiting).run(&context).unwrap();
+}
+
+#[test]
+fn the_bytes_of_a_second_are_limited_for_all_together() {
+    let origin = Origin::start();
+    let url = origin.on("/file", Reply::ok(pattern(30_000)));
+    // Without the burst of a tenth of a second, 90,000 bytes are to be earned.
+    let context = Context::with_limits(Limits::new().rate(100_000));
+    let start = Instant::now();
+    assert_eq!(all_succeed((0..4).map(|_| get(&url)), 4, &context), 4);
+    assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+}
+
+#[test]
+fn the_bytes_of_a_second_are_limited_for_each_host_alone() {
+    let origin = Origin::start();
+    origin.on("/file", Reply::ok(pattern(100_000)));
+    let context = Context::with_limits(Limits::new().rate_per_host(1_000));
+    let busy = context.child();
+    let mut slow = get(&origin.url("/file"));
+    let (fetched, seen) = std::sync::mpsc::channel();
+    slow = slow.handler(move |event: &mut Event<'_>, _: &Context| {
+        if let Event::Fetched { .. } = event {
+            fetched.send(()).unwrap();
+        }
+        Action::Continue
+    });
+    thread::scope(|scope| {
+        let running = scope.spawn(|| slow.run(&busy));
+        // Its first block has to be paid off, which takes a minute or more; another host is not in debt.
+        origin.wait_sent("/file", 100_000);
+        let small = origin.url_at("localhost", "/small");
+        origin.on("/small", Reply::ok("content"));
+        assert_eq!(get(&small).run(&context).unwrap().facts().size(), 7);
+        busy.cancel();
+        assert!(running.join().unwrap().unwrap_err().is_cancelled());
+    });
+    drop(seen);
+}
+
+#[test]
+fn a_limited_rate_slows_the_source_and_not_only_what_is_done_with_its_bytes() {
+    let origin = Origin::start();
+    let url = origin.on("/large", Reply::generated(64 << 20));
+    let context = Context::with_limits(Limits::new().rate(256 << 10));
+    let running = context.child();
+    let (fetched, seen) = std::sync::mpsc::channel();
+    let mut download = HttpDownload::get(&url).unwrap().writer(BufferWriter::new(64 << 20)).handler(
+        move |event: &mut Event<'_>, _: &Context| {
+            if let Event::Fetched { received, .. } = event {
+                let _ = fetched.send(*received);
+            }
+            Action::Continue
+        },
+    );
+    thread::scope(|scope| {
+        let running = scope.spawn(move || download.run(&running));
+        while seen.recv().unwrap() < 512 << 10 {}
+        // Time enough for all of it, if nothing slowed it; what is sent but not received, the system's buffers hold.
+        thread::sleep(Duration::from_secs(1));
+        assert!(origin.sent("/large") < 32 << 20, "{} bytes are sent", origin.sent("/large"));
+        context.cancel();
+        assert!(running.join().unwrap().unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn waiting_for_a_rate_ends_when_it_is_cancelled_and_at_the_deadline() {
+    let origin = Origin::start();
+    let url = origin.on("/file", Reply::ok(pattern(100_000)));
+    let context = Context::with_limits(Limits::new().rate(1));
+    let start = Instant::now();
+    let error = get(&url).deadline(Duration::from_millis(500)).run(&context).unwrap_err();
+    assert_eq!((error.kind().name(), error.is_transient()), ("timeout", false));
+    let (child, (fetched, seen)) = (context.child(), std::sync::mpsc::channel());
+    let mut download = get(&url).handler(move |event: &mut Event<'_>, _: &Context| {
+        if let Event::Replied { .. } = event {
+            fetched.send(()).unwrap();
+        }
+        Action::Continue
+    });
+    thread::scope(|scope| {
+        let running = scope.spawn(|| download.run(&child));
+        seen.recv().unwrap();
+        child.cancel();
+        assert!(running.join().unwrap().unwrap_err().is_cancelled());
+    });
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }

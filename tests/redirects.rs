@@ -101,14 +101,26 @@ fn the_number_of_redirects_is_limited() {
 }
 
 #[test]
-fn a_loop_of_redirects_ends() {
+fn a_circle_of_redirects_is_left_where_it_closes() {
     let origin = Origin::start();
-    let one = origin.on("/one", Reply::redirect(302, "/two"));
-    origin.on("/two", Reply::redirect(307, "/one"));
-    let error = refused(get(&one));
-    assert_eq!(origin.journal().len(), 11, "{error}");
-    refused(get(&origin.on("/itself", Reply::redirect(301, "/itself"))).max_redirects(3));
-    assert_eq!(origin.requests("/itself"), 4);
+    let start = origin.on("/start", Reply::redirect(302, "/one"));
+    origin.on("/one", Reply::redirect(302, "/two"));
+    origin.on("/two", Reply::redirect(307, "/one#again"));
+    let error = refused(get(&start));
+    let (two, one) = (origin.url("/two"), origin.url("/one"));
+    assert!(error.to_string().contains(&format!("{two} redirects in a circle, back to {one}")), "{error}");
+    assert_eq!(origin.journal().len(), 3);
+    refused(get(&origin.on("/itself", Reply::redirect(301, "/itself"))));
+    assert_eq!(origin.requests("/itself"), 1);
+}
+
+#[test]
+fn another_query_or_scheme_is_no_circle() {
+    let origin = Origin::start();
+    origin.on("/file?2", Reply::ok("content"));
+    origin.on("/file?1", Reply::redirect(302, "/file?2"));
+    let url = origin.on("/file", Reply::redirect(302, "?1"));
+    assert_eq!(fetch(get(&url)).unwrap().0, b"content");
 }
 
 #[test]

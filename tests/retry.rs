@@ -8,13 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ganymede::{
     Action, BufferWriter, Context, DigestValidation, Download, ErrorKind, Event, EventHandler, FileWriter,
-    HttpDownload, MirrorDelegate, RetryDelegate,
+    HttpDownload, Limits, MirrorDelegate, RetryDelegate,
 };
 use ganymede_kit::{Authority, Folder, Origin, Reply, closed_port, pattern};
 
 const TRANSIENT: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 
-/// A delegate whose waits are noted and not waited for.
+/// A delegate whose waits are noted and not waited for; those that the server asked for end the download.
 struct Hurried(RetryDelegate, Arc<Mutex<Vec<Duration>>>);
 
 impl EventHandler for Hurried {
@@ -22,7 +22,11 @@ impl EventHandler for Hurried {
         match self.0.handle(event, context) {
             Action::Retry(wait) => {
                 self.1.lock().unwrap().push(wait);
-                Action::Retry(Duration::ZERO)
+                let Event::Error { error, .. } = event else { unreachable!("no other is answered so") };
+                match error.failure().wait() {
+                    Some(_) => Action::Continue,
+                    None => Action::Retry(Duration::ZERO),
+                }
             }
             action => action,
         }
@@ -39,8 +43,12 @@ fn download(url: &str) -> HttpDownload {
 
 /// Runs a download to its failure, and returns the waits that its delegate asked for.
 fn waits(url: &str, delegate: RetryDelegate) -> Vec<Duration> {
-    let waits = Arc::default();
-    download(url).handler(Hurried(delegate, Arc::clone(&waits))).run(&Context::new()).unwrap_err();
+    waits_within(Limits::new(), url, delegate)
+}
+
+fn waits_within(limits: Limits, url: &str, delegate: RetryDelegate) -> Vec<Duration> {
+    let (waits, context) = (Arc::default(), Context::with_limits(limits));
+    download(url).handler(Hurried(delegate, Arc::clone(&waits))).run(&context).unwrap_err();
     Arc::into_inner(waits).map_or_else(Vec::new, |waits| waits.into_inner().unwrap())
 }
 
@@ -74,7 +82,7 @@ fn no_other_status_is_ever_retried() {
 fn each_transient_fault_is_retried() {
     let origin = Origin::start();
     let whole = Reply::ok(pattern(50_000));
-    let soon = Duration::from_millis(200);
+    let soon = Duration::from_secs(1);
     let faults = [
         ("cut", whole.clone().cut_after(20_000), ErrorKind::Incomplete),
         ("cut before the body", whole.clone().cut_after(0), ErrorKind::Incomplete),
@@ -153,7 +161,8 @@ fn what_will_not_get_better_is_not_retried() {
 #[test]
 fn the_waits_grow_exponentially_up_to_a_cap_with_full_jitter() {
     let origin = Origin::start();
-    let url = origin.on("/busy", Reply::error(503));
+    // A failure of the host would make each attempt wait for that, too.
+    let url = origin.on("/broken", Reply::error(500));
     let (base, cap) = (Duration::from_millis(100), Duration::from_secs(1));
     let delegate = RetryDelegate::new(8).base(base).cap(cap);
     let runs: Vec<_> = (0..64).map(|_| waits(&url, delegate.clone())).collect();
@@ -181,8 +190,8 @@ fn a_retry_after_in_seconds_or_as_a_date_is_obeyed_up_to_a_limit() {
     // Nobody can say what that means, so the wait is one of the delegate's own.
     assert_eq!(waits(&busy("soon"), delegate()), [Duration::ZERO]);
     assert!(waits(&busy("301"), delegate()).is_empty());
-    let patient = delegate().max_retry_after(Duration::from_secs(301));
-    assert_eq!(waits(&busy("301"), patient), [Duration::from_secs(301)]);
+    let patient = Limits::new().max_retry_after(Duration::from_secs(301));
+    assert_eq!(waits_within(patient, &busy("301"), delegate()), [Duration::from_secs(301)]);
 }
 
 #[test]
@@ -219,25 +228,29 @@ fn sleeping_ends_when_the_context_is_cancelled() {
 }
 
 #[test]
-fn sleeping_ends_at_the_deadline() {
+fn nobody_sleeps_for_an_attempt_that_would_come_after_the_deadline() {
     let origin = Origin::start();
     let url = origin.on("/busy", Reply::error(503).header("Retry-After", "300"));
-    let mut download = download(&url).deadline(Duration::from_millis(200)).handler(RetryDelegate::new(9));
+    let mut download = download(&url).deadline(Duration::from_secs(120)).handler(RetryDelegate::new(9));
+    let start = Instant::now();
     let error = download.run(&Context::new()).unwrap_err();
-    assert_eq!(error.kind().name(), "timeout");
-    assert_eq!(error.failure().to_string(), "the deadline has passed");
+    assert!(start.elapsed() < Duration::from_secs(60));
+    assert_eq!((error.kind().name(), error.is_transient()), ("timeout", false));
+    let text = error.failure().to_string();
+    assert!(text.contains("due in 5m") && text.contains("the deadline"), "{text}");
+    assert_eq!(error.history()[0].failure().status().unwrap(), 503);
     assert_eq!(origin.requests("/busy"), 1);
 }
 
 #[test]
 fn the_attempt_cap_ends_what_handlers_would_go_on_with() {
     let origin = Origin::start();
-    let url = origin.on("/busy", Reply::error(503));
+    let url = origin.on("/broken", Reply::error(500));
     for (cap, expected) in [(2, 2), (0, 1)] {
-        let before = origin.requests("/busy");
+        let before = origin.requests("/broken");
         let error = download(&url).attempts(cap).handler(at_once(50)).run(&Context::new()).unwrap_err();
         assert_eq!(error.attempts(), expected);
-        assert_eq!(origin.requests("/busy") - before, expected as usize);
+        assert_eq!(origin.requests("/broken") - before, expected as usize);
     }
     let endless = |event: &mut Event<'_>, _: &Context| match event {
         Event::Error { .. } => Action::Retry(Duration::ZERO),
@@ -249,8 +262,8 @@ fn the_attempt_cap_ends_what_handlers_would_go_on_with() {
 #[test]
 fn retries_are_counted_for_each_source() {
     let origin = Origin::start();
-    let url = origin.on("/a", Reply::error(503));
-    let mirrors = ["/b", "/c"].map(|path| origin.on(path, Reply::error(503)).parse().unwrap());
+    let url = origin.on("/a", Reply::error(500));
+    let mirrors = ["/b", "/c"].map(|path| origin.on(path, Reply::error(500)).parse().unwrap());
     let mut download = download(&url).handler(at_once(2)).handler(MirrorDelegate::new(mirrors));
     let error = download.run(&Context::new()).unwrap_err();
     let asked: Vec<_> = origin.journal().into_iter().map(|received| received.target).collect();
@@ -262,7 +275,7 @@ fn retries_are_counted_for_each_source() {
 fn one_delegate_serves_many_downloads_and_runs() {
     let (origin, delegate, context) = (Origin::start(), at_once(2), Context::new());
     for path in ["/a", "/b"] {
-        let mut download = download(&origin.on(path, Reply::error(503))).handler(delegate.clone());
+        let mut download = download(&origin.on(path, Reply::error(500))).handler(delegate.clone());
         for run in 1..=3 {
             assert_eq!(download.run(&context).unwrap_err().attempts(), 3);
             assert_eq!(origin.requests(path), run * 3);

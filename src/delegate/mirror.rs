@@ -122,7 +122,14 @@ impl MirrorDelegate {
             Mirrors::Given(mirrors) => return Ok(mirrors.clone()),
             Mirrors::List(list) => list,
         };
-        let mirrors = context.slot(ListKey(list.clone()), |context| self.fetch(list, deadline, context))?;
+        // Another download may be fetching it, which has a deadline of its own.
+        let mirrors = context.until(deadline, |context| {
+            context.slot(ListKey(list.clone()), |context| self.fetch(list, deadline, context))
+        });
+        let mirrors = mirrors.map_err(|failure| match failure.kind() {
+            ErrorKind::Timeout => useless(list, &format!("could not be fetched: {failure}")),
+            _ => failure,
+        })?;
         let full = |mirror: &Url| match &self.name {
             _ if !mirror.path().ends_with('/') => Ok(mirror.clone()),
             Some(name) => {
@@ -146,9 +153,7 @@ impl MirrorDelegate {
     }
 
     fn fetch(&self, list: &Url, deadline: Option<Instant>, context: &Context) -> Result<Vec<Url>, Failure> {
-        let failed = |why: String| {
-            Failure::new(ErrorKind::MirrorList, format!("the mirror list {} {why}", redacted(list)))
-        };
+        let failed = |why: String| useless(list, &why);
         let buffer = BufferWriter::new(LONGEST_LIST);
         let mut download = Transfer::new(Request::new(list.clone()), Arc::clone(&self.protocol))
             .writer(buffer.clone())
@@ -178,7 +183,7 @@ impl MirrorDelegate {
 }
 
 /// Parses the lines of a list, whose relative URLs are relative to `base`.
-fn parse(text: &str, base: &Url) -> Result<Vec<Url>, String> {
+pub(crate) fn parse(text: &str, base: &Url) -> Result<Vec<Url>, String> {
     let mut mirrors = Vec::new();
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
@@ -193,6 +198,10 @@ fn parse(text: &str, base: &Url) -> Result<Vec<Url>, String> {
         }
     }
     Ok(mirrors)
+}
+
+fn useless(list: &Url, why: &str) -> Failure {
+    Failure::new(ErrorKind::MirrorList, format!("the mirror list {} {why}", redacted(list)))
 }
 
 fn shortened(line: &str) -> String {

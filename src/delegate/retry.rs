@@ -8,7 +8,8 @@ use crate::event::{Action, Event, EventHandler};
 /// Retries transient failures with exponential backoff and full jitter.
 ///
 /// The wait before retry *n* is a random time up to `base` · 2ⁿ⁻¹, at most `cap`; where the source says with
-/// `Retry-After` how long to wait (RFC 9110 §10.2.3), it is that. What is transient, [`Failure::is_transient`] says.
+/// `Retry-After` how long to wait (RFC 9110 §10.2.3), it is that, up to what the context's
+/// [`Limits`](crate::Limits::max_retry_after) allow. What is transient, [`Failure::is_transient`] says.
 /// The retries are counted for each source, so a [`MirrorDelegate`](crate::MirrorDelegate) added after this one gives
 /// the next mirror as many.
 ///
@@ -28,18 +29,17 @@ pub struct RetryDelegate {
     retries: u32,
     base: Duration,
     cap: Duration,
-    patience: Duration,
 }
 
 impl RetryDelegate {
     /// Makes up to `retries` attempts after the first, for each source.
     #[must_use]
     pub fn new(retries: u32) -> Self {
-        let (base, cap) = (Duration::from_millis(500), Duration::from_secs(30));
-        Self { retries, base, cap, patience: Duration::from_secs(300) }
+        let (base, cap) = (Duration::from_secs(1), Duration::from_secs(30));
+        Self { retries, base, cap }
     }
 
-    /// Sets the upper bound of the first wait; half a second unless set.
+    /// Sets the upper bound of the first wait; a second unless set.
     #[must_use]
     pub fn base(mut self, base: Duration) -> Self {
         self.base = base;
@@ -52,13 +52,6 @@ impl RetryDelegate {
         self.cap = cap;
         self
     }
-
-    /// Sets the longest `Retry-After` that is obeyed; a longer one is not retried. 5 minutes unless set.
-    #[must_use]
-    pub fn max_retry_after(mut self, longest: Duration) -> Self {
-        self.patience = longest;
-        self
-    }
 }
 
 impl Default for RetryDelegate {
@@ -69,7 +62,7 @@ impl Default for RetryDelegate {
 }
 
 impl EventHandler for RetryDelegate {
-    fn handle(&mut self, event: &mut Event<'_>, _: &Context) -> Action {
+    fn handle(&mut self, event: &mut Event<'_>, context: &Context) -> Action {
         let Event::Error { error, .. } = event else { return Action::Continue };
         let history = error.history();
         let Some(last) = history.last() else { return Action::Continue };
@@ -80,7 +73,7 @@ impl EventHandler for RetryDelegate {
             return Action::Continue;
         }
         match last.failure().wait() {
-            Some(asked) if asked > self.patience => Action::Continue,
+            Some(asked) if asked > context.limits().longest_wait() => Action::Continue,
             Some(asked) => Action::Retry(asked),
             None => {
                 let bound = self.base.saturating_mul(1 << retries.min(20)).min(self.cap);

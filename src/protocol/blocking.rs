@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::limits::Permit;
+use crate::limits::{Permit, host};
 use crate::protocol::Protocol;
 use crate::protocol::http::{describe, failure_of, interpret, is_conditional};
 use crate::reply::Reply;
@@ -22,7 +22,7 @@ use crate::request::{Credentials, Method, Request};
 /// Its waits cannot be interrupted: cancelling takes effect at its time-outs, so give it some.
 impl Protocol for Client {
     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
-        let permit = context.permit(request)?;
+        let mut permit = context.permit(request)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         describe(request, &mut headers);
@@ -37,15 +37,24 @@ impl Protocol for Client {
             Some(Credentials::Bearer(token)) => builder.bearer_auth(token),
             None => builder,
         };
-        let response = builder.headers(headers).send().map_err(|error| failure_of(error, &url))?;
+        let response =
+            builder.headers(headers).send().map_err(|error| permit.failed(failure_of(error, &url)))?;
         context.check()?;
         let mut found = request.clone();
         found.set_url(response.url().clone());
-        let (head, has_body) = interpret(response.status(), response.headers().clone(), &found, conditional)?;
+        let interpreted = interpret(response.status(), response.headers().clone(), &found, conditional);
+        // What a host says to which the library was redirected is nothing about the one of the permit, which answered.
+        let (head, has_body) = match interpreted {
+            Err(failure) if host(response.url()) == host(&url) => return Err(permit.failed(failure)),
+            interpreted => {
+                permit.served();
+                interpreted?
+            }
+        };
         if !has_body {
             return Ok(Reply::bodiless(head));
         }
-        let body = Body { response, url, _permit: permit };
+        let body = Body { response, url, permit };
         Ok(Reply::new(head, BufReader::with_capacity(64 << 10, body)))
     }
 }
@@ -53,13 +62,13 @@ impl Protocol for Client {
 struct Body {
     response: Response,
     url: Url,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.response.read(buffer).map_err(|error| match error.downcast::<reqwest::Error>() {
-            Ok(error) => failure_of(error, &self.url).into(),
+            Ok(error) => self.permit.failed(failure_of(error, &self.url)).into(),
             Err(error) => error,
         })
     }

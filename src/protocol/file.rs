@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
+use http::StatusCode;
+
 use crate::context::Context;
 use crate::failure::{ErrorKind, Failure};
 use crate::protocol::Protocol;
-use crate::reply::{Head, Reply};
+use crate::reply::{Head, Reply, Validator};
 use crate::request::{Method, Request};
 use crate::transfer::Transfer;
 
@@ -76,10 +78,15 @@ impl Protocol for FileProtocol {
         if let Ok(modified) = metadata.modified() {
             head = head.with_modified(modified);
         }
+        if request.if_changed().is_some_and(|known| is_unchanged(&head, known)) {
+            return Ok(Reply::bodiless(head.with_status(StatusCode::NOT_MODIFIED)));
+        }
         let unchanged = request.if_range().is_none_or(|expected| head.validator().as_ref() == Some(expected));
         if let Some(range) = request.range().filter(|_| unchanged) {
             if range.first() >= total && total > 0 {
-                return Err(unsupported(&format!("has {total} bytes: there is no {range}")));
+                let message = format!("it has {total} bytes: there is no {range}");
+                let status = Failure::from_status(StatusCode::RANGE_NOT_SATISFIABLE);
+                return Err(status.message(message).with_total(Some(total)));
             }
             let end = range.last().map_or(total, |last| total.min(last.saturating_add(1)));
             length = end.saturating_sub(range.first());
@@ -92,4 +99,11 @@ impl Protocol for FileProtocol {
         // What is appended meanwhile is not of the length that was told.
         Ok(Reply::new(head, BufReader::with_capacity(128 << 10, file.take(length))))
     }
+}
+
+/// Tells whether a file is not newer than what the target has.
+fn is_unchanged(head: &Head, known: &Validator) -> bool {
+    let Validator::LastModified(known) = known else { return false };
+    let known = httpdate::parse_http_date(known);
+    known.is_ok_and(|known| head.modified().is_some_and(|modified| modified <= known))
 }

@@ -1,6 +1,7 @@
 //! Where the bytes come from.
 
 pub(crate) mod blocking;
+pub(crate) mod conditional;
 pub(crate) mod file;
 pub(crate) mod http;
 

@@ -1,16 +1,20 @@
 //! Where the bytes go.
 
 mod buffer;
+mod durable;
 mod file;
+pub(crate) mod note;
+mod partial;
 mod tee;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 pub use buffer::BufferWriter;
 pub use file::FileWriter;
 pub use tee::TeeWriter;
 
+use crate::record::Record;
 use crate::reply::Head;
 
 /// Where a content goes: a specification, shared by all attempts.
@@ -58,9 +62,35 @@ pub trait Output: Write + Send {
         0
     }
 
+    /// Returns what was noted with the bytes before [`offset()`](Self::offset), if they are from an earlier run.
+    fn kept(&self) -> Option<Record> {
+        None
+    }
+
+    /// Reads those bytes again, for the checks; it happens before the first [`begin`](Self::begin).
+    ///
+    /// # Errors
+    /// Those of the system; the output then starts anew.
+    fn replay(&mut self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Says what is to be kept with the bytes if the output is dropped uncommitted, so that a later run goes on with
+    /// them; with `None`, the default, nothing is left.
+    ///
+    /// It is called after each [`begin`](Self::begin), and when the bytes have turned out to be of no use.
+    ///
+    /// # Errors
+    /// Those of the system; the download goes on, and if it is interrupted, nothing is left.
+    fn keep(&mut self, record: Option<&Record>) -> io::Result<()> {
+        let _ = record;
+        Ok(())
+    }
+
     /// Learns what is known of the content, before its first byte is written and each time a new reply goes on.
     ///
     /// `offset` is where that reply begins: [`offset()`](Self::offset), or 0, where all that was kept is discarded.
+    /// The head of a reply that goes on tells what the first one told of the content's name and time, too.
     /// A head that [is alone](Head::is_alone) is followed by nothing, and not committed.
     ///
     /// # Errors

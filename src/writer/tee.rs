@@ -1,7 +1,8 @@
 //! Writing to two places at once.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
+use crate::record::Record;
 use crate::reply::Head;
 use crate::writer::{Output, Writer};
 
@@ -54,11 +55,25 @@ impl Write for TeeOutput {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Output for TeeOutput {
     /// Two outputs can only go on together where they stand at the same byte.
     fn offset(&self) -> u64 {
         let offset = self.first.offset();
         if self.second.offset() == offset { offset } else { 0 }
+    }
+
+    fn kept(&self) -> Option<Record> {
+        self.second.kept().filter(|record| self.first.kept().as_ref() == Some(record))
+    }
+
+    fn replay(&mut self) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.second.replay()
+    }
+
+    fn keep(&mut self, record: Option<&Record>) -> io::Result<()> {
+        let first = self.first.keep(record);
+        self.second.keep(record).and(first)
     }
 
     fn begin(&mut self, head: &Head, offset: u64) -> io::Result<()> {

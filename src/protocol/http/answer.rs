@@ -20,6 +20,10 @@ pub(crate) fn interpret(
     request: &Request,
     conditional: bool,
 ) -> Result<(Head, bool), Failure> {
+    if let Some(coding) = transfer_coding(&headers) {
+        let message = format!("the server sent the transfer coding {coding:?}, which was not asked for");
+        return Err(Failure::new(ErrorKind::Unsupported, message));
+    }
     let head = Head::new(request.url());
     match status {
         StatusCode::NOT_MODIFIED if conditional => {
@@ -27,7 +31,9 @@ pub(crate) fn interpret(
         }
         // 203 is a 200 that a proxy on the way has a word about (RFC 9110 §15.3.4).
         StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
-            let head = head.with_length(length(&headers)).with_status(status).with_headers(headers);
+            let length = length(&headers);
+            // The length last: who forwards it is to say it once.
+            let head = head.with_status(status).with_headers(headers).with_length(length);
             Ok((head, request.method() == Method::Get))
         }
         StatusCode::PARTIAL_CONTENT if request.range().is_some() => {
@@ -36,7 +42,7 @@ pub(crate) fn interpret(
                 let message = "the server sent a part without saying which (Content-Range)";
                 return Err(Failure::new(ErrorKind::Unsupported, message));
             };
-            let head = head.with_part(first, Some(last - first + 1), total).with_headers(headers);
+            let head = head.with_headers(headers).with_part(first, Some(last - first + 1), total);
             Ok((head, request.method() == Method::Get))
         }
         StatusCode::PARTIAL_CONTENT => {
@@ -47,8 +53,20 @@ pub(crate) fn interpret(
             let message = format!("the server answered {status}, which has no content to download");
             Err(Failure::from_status(status).message(message))
         }
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            let total = headers.get(CONTENT_RANGE).and_then(|value| unsatisfied_range(value.to_str().ok()?));
+            Err(Failure::from_status(status).with_total(total))
+        }
         status => Err(Failure::from_status(status).retry_after(retry_after(&headers))),
     }
+}
+
+/// Returns a coding that the client leaves in the body, where it would be taken for the content (RFC 9112 §7).
+fn transfer_coding(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(TRANSFER_ENCODING).iter();
+    let codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut codings = codings.map(|coding| String::from_utf8_lossy(coding).trim().to_ascii_lowercase());
+    codings.find(|coding| !matches!(coding.as_str(), "" | "chunked" | "identity"))
 }
 
 /// Tells whether a request asks for the content only if it has changed (RFC 9110 §13.1).
@@ -61,28 +79,50 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     if headers.contains_key(TRANSFER_ENCODING) {
         return None;
     }
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    // Said several times it counts once, and the client has refused those that differ (RFC 9110 §8.6).
+    let first = headers.get(CONTENT_LENGTH)?.to_str().ok()?.split(',').next()?;
+    number(first.trim())
 }
 
 /// Parses `bytes FIRST-LAST/TOTAL`, where the total may be `*` (RFC 9110 §14.4).
-fn content_range(text: &str) -> Option<(u64, u64, Option<u64>)> {
-    let (unit, rest) = text.trim().split_once(' ')?;
-    let (range, total) = rest.split_once('/')?;
-    let (first, last) = range.trim().split_once('-')?;
-    let (first, last) = (first.trim().parse::<u64>().ok()?, last.trim().parse::<u64>().ok()?);
-    let total = match total.trim() {
+pub(crate) fn content_range(text: &str) -> Option<(u64, u64, Option<u64>)> {
+    let (range, total) = in_bytes(text)?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (number(first.trim())?, number(last.trim())?);
+    let total = match total {
         "*" => None,
-        total => Some(total.parse::<u64>().ok()?),
+        total => Some(number(total)?),
     };
     // A length that no number can hold must not overflow either.
     let sound = first <= last && last < u64::MAX && total.is_none_or(|total| last < total);
-    (unit.eq_ignore_ascii_case("bytes") && sound).then_some((first, last, total))
+    sound.then_some((first, last, total))
+}
+
+/// Parses `bytes */TOTAL`, which says why there is no such range (RFC 9110 §14.4).
+pub(crate) fn unsatisfied_range(text: &str) -> Option<u64> {
+    let (range, total) = in_bytes(text)?;
+    if range == "*" { number(total) } else { None }
+}
+
+/// Returns what stands before and after the slash of a range in bytes.
+fn in_bytes(text: &str) -> Option<(&str, &str)> {
+    let (unit, rest) = text.trim().split_once(' ')?;
+    let (range, total) = rest.split_once('/')?;
+    unit.eq_ignore_ascii_case("bytes").then(|| (range.trim(), total.trim()))
+}
+
+/// Parses a number that has digits only: the standard library takes a sign, too.
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// Returns how long the server wants to be left alone: seconds, or until a date (RFC 9110 §10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
+    wait(headers.get(RETRY_AFTER)?.to_str().ok()?.trim())
+}
+
+pub(crate) fn wait(text: &str) -> Option<Duration> {
+    if let Some(seconds) = number(text) {
         return Some(Duration::from_secs(seconds));
     }
     let until = httpdate::parse_http_date(text).ok()?;
@@ -97,10 +137,42 @@ mod tests {
     fn a_content_range_is_parsed_or_refused() {
         assert_eq!(content_range("bytes 0-9/100"), Some((0, 9, Some(100))));
         assert_eq!(content_range("Bytes 5-9/*"), Some((5, 9, None)));
-        let bad =
-            ["bytes */100", "bytes 9-5/100", "bytes 0-9", "items 0-9/100", "bytes 0-100/100", "", "bytes -"];
+        let bad = [
+            "bytes */100",
+            "bytes 9-5/100",
+            "bytes 0-9",
+            "items 0-9/100",
+            "bytes 0-100/100",
+            "",
+            "bytes -",
+            "bytes +0-9/100",
+            "bytes 0-9/+100",
+            "bytes 0--9/100",
+        ];
         assert!(bad.iter().all(|text| content_range(text).is_none()));
         assert_eq!(content_range(&format!("bytes 0-{}/*", u64::MAX)), None);
+    }
+
+    #[test]
+    fn the_total_of_a_range_that_cannot_be_satisfied_is_parsed_or_refused() {
+        assert_eq!(unsatisfied_range("bytes */100"), Some(100));
+        assert_eq!(unsatisfied_range("Bytes  * / 0 "), Some(0));
+        let bad = ["bytes */*", "bytes */", "bytes */-1", "items */1", "bytes 0-9/100", "*/100", ""];
+        assert!(bad.iter().all(|text| unsatisfied_range(text).is_none()));
+    }
+
+    #[test]
+    fn a_length_is_the_one_that_is_announced_once_or_often() {
+        let of = |values: &[&'static str]| {
+            let header = |text: &&'static str| (CONTENT_LENGTH, http::HeaderValue::from_static(text));
+            length(&HeaderMap::from_iter(values.iter().map(header)))
+        };
+        assert_eq!(of(&["12"]), Some(12));
+        assert_eq!(of(&["12, 12"]), Some(12));
+        assert_eq!(of(&["12", "12"]), Some(12));
+        assert_eq!(of(&["+12"]), None);
+        assert_eq!(of(&["-1"]), None);
+        assert_eq!(of(&[]), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use super::driver::{Driver, Exchange, Outgoing};
 use super::failure_of;
+use super::resolver::Guarded;
 use crate::context::{Context, SlotKey};
 use crate::error::redacted;
 use crate::failure::{ErrorKind, Failure};
@@ -87,12 +88,28 @@ impl Client {
             builder = builder.tls_danger_accept_invalid_certs(true);
         }
         builder = match &settings.proxy {
+            // It would resolve names where no guard sees it.
+            Proxy::Environment if settings.guard.is_some() => builder.no_proxy(),
             Proxy::Environment => builder,
             Proxy::None => builder.no_proxy(),
             Proxy::Url(url) => builder.no_proxy().proxy(proxy(url)?),
         };
+        if let Some(most) = settings.max_headers {
+            builder = builder.http1_max_headers(most);
+        }
+        if let Some(resolver) = &settings.resolver {
+            builder = builder.dns_resolver(resolver.shared());
+        }
         if let Some(hook) = &settings.hook {
             builder = hook.apply(builder).redirect(reqwest::redirect::Policy::none());
+        }
+        if let Some(guard) = settings.guard.clone() {
+            // With a proxy that is set, its own name is all that is resolved here.
+            let guard = match &settings.proxy {
+                Proxy::Url(url) => url_host(url).map_or(guard.clone(), |host| guard.allow(&host)),
+                _ => guard,
+            };
+            builder = builder.dns_resolver(Guarded::new(guard, settings.resolver.as_ref()));
         }
         let library = builder.build().map_err(|error| {
             let mut root: &dyn std::error::Error = &error;
@@ -140,6 +157,10 @@ fn read(file: &Path, what: &str) -> Result<Vec<u8>, Failure> {
 
 fn no_pem(file: &Path, what: &str) -> Failure {
     Failure::new(ErrorKind::Unsupported, format!("{} holds no {what} in PEM form", file.display()))
+}
+
+fn url_host(text: &str) -> Option<String> {
+    url::Url::parse(text).ok()?.host_str().map(str::to_owned)
 }
 
 fn proxy(text: &str) -> Result<reqwest::Proxy, Failure> {

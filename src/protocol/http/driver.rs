@@ -16,7 +16,8 @@ use tokio::time::{timeout, timeout_at};
 use url::Url;
 
 use super::client::Connecting;
-use super::pipe::{Answer, Pipe};
+use super::pipe::{Answer, CAPACITY, Pipe, SLOW_CAPACITY};
+use super::traffic::{Share, Traffic};
 use super::{DRAIN_BYTES, DRAIN_TIME, failure_of};
 use crate::context::{Context, SlotKey};
 use crate::error::redacted;
@@ -27,6 +28,9 @@ use crate::reply::Timing;
 /// A runtime on a thread of its own, which ends with the last client that uses it.
 pub(super) struct Driver {
     handle: Handle,
+    traffic: Arc<Traffic>,
+    /// How many bytes of an answer may wait.
+    capacity: usize,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -41,16 +45,17 @@ impl SlotKey for DriverKey {
 impl Driver {
     /// Returns the driver of a context, which is started if need be.
     pub(super) fn of(context: &Context) -> Result<Arc<Self>, Failure> {
-        let driver = context.slot(DriverKey, |_| {
+        let driver = context.slot(DriverKey, |context| {
             let failed = |error: io::Error| {
                 Failure::new(ErrorKind::Other, format!("cannot start the thread of the HTTP client: {error}"))
             };
-            Self::start().map(Arc::new).map_err(failed)
+            let capacity = if context.limits().has_rate() { SLOW_CAPACITY } else { CAPACITY };
+            Self::start(capacity).map(Arc::new).map_err(failed)
         })?;
         Ok(Arc::clone(&driver))
     }
 
-    fn start() -> io::Result<Self> {
+    fn start(capacity: usize) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().thread_name("ganymede-dns").build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -60,7 +65,8 @@ impl Driver {
             // A name resolution that is under way cannot be interrupted; its thread ends when the system answers.
             runtime.shutdown_background();
         })?;
-        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
+        let traffic = Arc::new(Traffic::new(Instant::now()));
+        Ok(Self { handle, traffic, capacity, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Drops a permit when what was cut before has been taken down, so that who gets it finds the place free.
@@ -76,11 +82,12 @@ impl Driver {
 
     /// Sends a request; the answer arrives in the exchange.
     pub(super) fn send(&self, request: Outgoing) -> Exchange {
-        let pipe = Arc::new(Pipe::default());
+        let pipe = Arc::new(Pipe::new(self.capacity));
         let end = Ended(Arc::clone(&pipe));
+        let share = Traffic::join(&self.traffic);
         let connecting = Connecting::default();
         let task = self.handle.spawn(connecting.clone().scope(async move {
-            let result = request.carry(&end.0, &connecting).await;
+            let result = request.carry(&end.0, &connecting, &share).await;
             end.0.finish(result);
         }));
         Exchange { pipe, task: task.abort_handle() }
@@ -152,11 +159,12 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Sends it and hands the answer over, block by block.
-    async fn carry(self, pipe: &Pipe, connecting: &Connecting) -> Result<(), Failure> {
+    async fn carry(self, pipe: &Pipe, connecting: &Connecting, share: &Share) -> Result<(), Failure> {
         let start = Instant::now();
-        let Self { client, request, url, wanted, read_timeout, .. } = &self;
+        let Self { client, request, url, wanted, .. } = &self;
         let request = request.try_clone().ok_or_else(|| Failure::from(ErrorKind::Unsupported))?;
-        let mut response = self.head(client.execute(request), connecting, start).await?;
+        let mut response = self.head(client.execute(request), connecting, share, start).await?;
+        share.received(Instant::now());
         let connected = connecting.time();
         let timing = Timing {
             connecting: connected,
@@ -188,10 +196,10 @@ impl Outgoing {
                 Poll::Ready(chunk) => chunk,
                 Poll::Pending => {
                     pipe.flush();
-                    let limit = self.limit(after(Instant::now(), *read_timeout));
-                    timeout_at(limit.into(), chunk).await.map_err(|_| self.too_late("body"))?
+                    self.patiently(chunk, share).await?
                 }
             };
+            share.received(Instant::now());
             match chunk.map_err(|error| failure_of(error, url))? {
                 Some(block) => pipe.put_block(block),
                 None => break,
@@ -203,22 +211,37 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Waits for the next part of the body: as long as the time-out says, or longer if siblings keep the link busy.
+    async fn patiently<T>(&self, chunk: impl Future<Output = T>, share: &Share) -> Result<T, Failure> {
+        let mut chunk = pin!(chunk);
+        for pauses in 1.. {
+            let limit = self.limit(after(Instant::now(), self.read_timeout));
+            if let Ok(chunk) = timeout_at(limit.into(), &mut chunk).await {
+                return Ok(chunk);
+            }
+            if self.is_over() || !share.is_patient(pauses, self.read_timeout, Instant::now()) {
+                return Err(self.too_late("body", pauses));
+            }
+        }
+        Err(self.too_late("body", 1))
+    }
+
     /// Waits for the head: the time-out for reading begins when the connection is there.
     async fn head(
         &self,
         response: impl Future<Output = reqwest::Result<reqwest::Response>>,
         connecting: &Connecting,
+        share: &Share,
         start: Instant,
     ) -> Result<reqwest::Response, Failure> {
         let mut response = pin!(response);
         let mut limit = after(start, self.read_timeout);
+        let mut pauses = 1;
         loop {
             match timeout_at(self.limit(limit).into(), &mut response).await {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => return Err(failure_of(error, &self.url)),
-                Err(_) if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
-                    return Err(self.too_late("head"));
-                }
+                Err(_) if self.is_over() => return Err(self.too_late("head", pauses)),
                 Err(_) => {}
             }
             let later = match connecting.until() {
@@ -226,10 +249,16 @@ impl Outgoing {
                 None => after(Instant::now(), self.connect_timeout),
                 Some(connected) => after(connected.unwrap_or(start), self.read_timeout),
             };
-            if later <= limit {
-                return Err(self.too_late("head"));
+            if later > limit {
+                limit = later;
+                continue;
             }
-            limit = later;
+            let now = Instant::now();
+            if !share.is_patient(pauses, self.read_timeout, now) {
+                return Err(self.too_late("head", pauses));
+            }
+            pauses += 1;
+            limit = after(now, self.read_timeout);
         }
     }
 
@@ -237,11 +266,16 @@ impl Outgoing {
         self.deadline.map_or(limit, |deadline| deadline.min(limit))
     }
 
-    fn too_late(&self, part: &str) -> Failure {
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+    /// Tells whether the deadline has passed.
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn too_late(&self, part: &str, pauses: u32) -> Failure {
+        if self.is_over() {
             return Failure::new(ErrorKind::Timeout, "the deadline has passed").transient(false);
         }
-        let (host, seconds) = (redacted(&self.url), self.read_timeout.as_secs_f64());
+        let (host, seconds) = (redacted(&self.url), self.read_timeout.saturating_mul(pauses).as_secs_f64());
         let message = format!("no byte of the {part} came from {} within {seconds} s", host.authority());
         Failure::new(ErrorKind::Timeout, message)
     }

@@ -15,7 +15,9 @@ struct Causes {
     tls: bool,
     broken: bool,
     malformed: bool,
+    too_large: bool,
     proxy: bool,
+    own: Option<Failure>,
     root: String,
 }
 
@@ -25,11 +27,14 @@ impl Causes {
         let mut next = Some(error);
         while let Some(error) = next {
             causes.root = error.to_string();
+            causes.own = causes.own.or_else(|| error.downcast_ref::<Failure>().cloned());
             causes.tls |= error.is::<rustls::Error>();
             causes.proxy |= causes.root.contains("proxy auth");
             if let Some(http) = error.downcast_ref::<hyper::Error>() {
                 causes.broken |= http.is_incomplete_message() || http.is_canceled() || http.is_closed();
                 causes.malformed |= http.is_parse();
+                // The method that tells it is there for servers only.
+                causes.too_large |= http.is_parse() && http.to_string().contains("head is too large");
             }
             next = error.source();
             if let Some(system) = error.downcast_ref::<io::Error>() {
@@ -54,6 +59,9 @@ pub(crate) fn failure_of(error: reqwest::Error, url: &Url) -> Failure {
     // Ours has been redacted, the library's has not.
     let error = error.without_url();
     let causes = Causes::of(&error);
+    if let Some(own) = causes.own {
+        return own;
+    }
     let (host, root) = (redacted(url), &causes.root);
     let host = host.authority();
     let failure = |kind, message| Failure::new(kind, message);
@@ -80,8 +88,12 @@ pub(crate) fn failure_of(error: reqwest::Error, url: &Url) -> Failure {
     if error.is_connect() {
         return failure(ErrorKind::Connect, format!("cannot connect to {host}: {root}"));
     }
+    if causes.too_large {
+        let bounds = "too many header fields, too long ones, or a length beyond counting";
+        return failure(ErrorKind::Malformed, format!("the head that {host} sent is too large: {bounds}"));
+    }
     if causes.malformed && !causes.broken {
-        return failure(ErrorKind::Other, format!("what {host} answered is not valid HTTP: {root}"));
+        return failure(ErrorKind::Malformed, format!("what {host} answered is not valid HTTP: {root}"));
     }
     if error.is_body() || error.is_decode() || causes.broken || causes.system.is_some() {
         return failure(ErrorKind::Incomplete, format!("{host} broke off: {root}"));

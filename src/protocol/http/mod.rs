@@ -1,10 +1,12 @@
 //! HTTP and HTTPS, through an asynchronous client on a thread of our own.
 
-mod answer;
+pub(crate) mod answer;
 mod client;
 mod driver;
 mod failure;
 mod pipe;
+mod resolver;
+mod traffic;
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
@@ -13,7 +15,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::StatusCode;
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE};
+use http::header::{
+    ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE,
+};
 use url::Url;
 
 pub(crate) use answer::{interpret, is_conditional};
@@ -27,7 +31,8 @@ use crate::error::redacted;
 use crate::failure::{ErrorKind, Failure};
 use crate::limits::Permit;
 use crate::protocol::Protocol;
-use crate::reply::Reply;
+use crate::record::public;
+use crate::reply::{Reply, Validator};
 use crate::request::{Credentials, Method, Request, header};
 use crate::settings::HttpSettings;
 use crate::transfer::Transfer;
@@ -129,17 +134,20 @@ impl Http {
     }
 
     /// Returns where a redirect leads.
+    ///
+    /// What is told of that has no query: a server may have put a signature there.
     fn redirect(&self, request: &Request, headers: &HeaderMap) -> Result<Url, Failure> {
-        let here = request.display_url();
+        let here = public(request.url());
         let bad = |why: String| Failure::new(ErrorKind::Redirect, format!("{here} {why}"));
         let location = headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let location = location.ok_or_else(|| bad("redirects without saying where to".to_owned()))?;
-        let target = request.url().join(&location).map_err(|error| {
-            bad(format!("redirects to {location:?}, which is not a URL")).caused_by(error)
-        })?;
+        let target = request
+            .url()
+            .join(&location)
+            .map_err(|error| bad("redirects to what is not a URL".to_owned()).caused_by(error))?;
         match (request.url().scheme(), target.scheme()) {
             ("https", "http") if !self.settings.downgrade => {
-                Err(bad(format!("redirects from https to http, {}, which is not allowed", redacted(&target))))
+                Err(bad(format!("redirects from https to http, {}, which is not allowed", public(&target))))
             }
             (_, "http" | "https") => Ok(target),
             (_, scheme) => Err(bad(format!("redirects to the scheme {scheme}, which is not followed"))),
@@ -163,6 +171,15 @@ pub(crate) fn describe(request: &Request, headers: &mut HeaderMap) {
             headers.insert(IF_RANGE, value);
         }
     }
+    if let Some(known) = request.if_changed()
+        && let Ok(value) = HeaderValue::from_str(known.text())
+    {
+        let name = match known {
+            Validator::ETag(_) => IF_NONE_MATCH,
+            Validator::LastModified(_) => IF_MODIFIED_SINCE,
+        };
+        headers.insert(name, value);
+    }
 }
 
 impl HttpDownload {
@@ -178,30 +195,45 @@ impl HttpDownload {
 impl Protocol for Http {
     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
         let mut request = request.clone();
+        let mut visited = vec![place(request.url())];
         for _ in 0..=self.settings.max_redirects {
             if !matches!(request.url().scheme(), "http" | "https") {
                 let message = format!("{} is not an http or https URL", request.display_url());
                 return Err(Failure::new(ErrorKind::Unsupported, message));
             }
+            if let Some(guard) = &self.settings.client.guard {
+                guard.check(request.url())?;
+            }
             let client = self.client(&request, context)?;
-            let permit = context.permit(&request)?;
+            let mut permit = context.permit(&request)?;
             let built = self.build(&client, &request)?;
             let conditional = is_conditional(built.headers());
             let exchange = Arc::new(client.send(built, self.settings.read_timeout, &request));
             let cancelling = Arc::clone(&exchange);
             let hook = context.on_cancel(move || cancelling.cancel());
-            let answer = exchange.head()?;
+            let answer = exchange.head().map_err(|failure| permit.failed(failure))?;
             let status = answer.status;
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+                permit.served();
                 exchange.drain()?;
                 let target = self.redirect(&request, &answer.headers)?;
-                tracing::debug!(%status, target = %redacted(&target), "redirected");
+                tracing::debug!(%status, target = public(&target), "redirected");
+                let from = public(request.url());
                 request.follow(&target)?;
+                let place = place(request.url());
+                if visited.contains(&place) {
+                    let message = format!("{from} redirects in a circle, back to {}", public(request.url()));
+                    return Err(Failure::new(ErrorKind::Redirect, message));
+                }
+                visited.push(place);
                 continue;
             }
             let timing = answer.timing;
             let (head, has_body) = match interpret(status, answer.headers, &request, conditional) {
-                Ok(head) => head,
+                Ok(head) => {
+                    permit.served();
+                    head
+                }
                 // The body of a success is not drained by the driver, and may have no end.
                 Err(failure) if status.is_success() => {
                     exchange.cancel();
@@ -209,6 +241,7 @@ impl Protocol for Http {
                     return Err(failure);
                 }
                 Err(failure) => {
+                    let failure = permit.failed(failure);
                     exchange.drain()?;
                     return Err(failure);
                 }
@@ -232,6 +265,13 @@ impl Protocol for Http {
     }
 }
 
+/// Returns what of a URL is sent: who has been there gets the same answer again.
+fn place(url: &Url) -> Url {
+    let mut place = url.clone();
+    place.set_fragment(None);
+    place
+}
+
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").finish_non_exhaustive()
@@ -253,7 +293,11 @@ struct Body {
 impl BufRead for Body {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.block.is_empty() && !self.done {
-            match self.exchange.block()? {
+            let block = self.exchange.block().map_err(|failure| match &mut self.permit {
+                Some(permit) => permit.failed(failure),
+                None => failure,
+            })?;
+            match block {
                 Some(block) => self.block = block,
                 None => {
                     self.done = true;

@@ -11,7 +11,10 @@ use crate::failure::{ErrorKind, Failure};
 use crate::reply::Timing;
 
 /// How many bytes may wait to be taken, before the client stops reading from its socket.
-const CAPACITY: usize = 1 << 20;
+pub(super) const CAPACITY: usize = 1 << 20;
+
+/// The same where bytes are taken slowly on purpose: the source is to be slowed, and not only what is done with them.
+pub(super) const SLOW_CAPACITY: usize = 64 << 10;
 
 /// How many bytes are worth waking the other thread for, although more may be there at once.
 const WORTHWHILE: usize = 64 << 10;
@@ -28,8 +31,8 @@ pub(crate) struct Answer {
 ///
 /// A blocking face for one thread and an asynchronous one for the other; every wait of the former ends at once when
 /// it is [cancelled](Pipe::cancel).
-#[derive(Default)]
 pub(super) struct Pipe {
+    capacity: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -45,6 +48,11 @@ struct State {
 }
 
 impl Pipe {
+    /// Makes a pipe that takes no more while so many bytes wait in it.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, state: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Waits for the head.
     pub(super) fn head(&self) -> Result<Answer, Failure> {
         let mut state = self.state.lock();
@@ -72,7 +80,7 @@ impl Pipe {
             }
             if let Some(block) = state.blocks.pop_front() {
                 state.waiting -= block.len();
-                if state.waiting < CAPACITY / 2
+                if state.waiting < self.capacity / 2
                     && let Some(writer) = state.writer.take()
                 {
                     drop(state);
@@ -121,7 +129,7 @@ impl Pipe {
     /// Is ready when there is room for another block.
     pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.waiting < CAPACITY {
+        if state.waiting < self.capacity {
             return Poll::Ready(());
         }
         state.writer = Some(context.waker().clone());
