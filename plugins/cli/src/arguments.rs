@@ -55,11 +55,17 @@ Examples:
     https://example.com/a.iso
     https://example.com/b.iso out=images/b.iso size=1048576 sha256=9f86d08...
     {\"url\": \"https://example.com/c.iso\", \"digests\": {\"md5\": \"d41d8cd9...\"}}
+  Again later, for what has changed since:
+    ganymede get -i list.txt -d downloads --existing update
+  On a line that others use, too:
+    ganymede get -i list.txt --per-host 2 --limit-rate 500K
   For another program to read:
     ganymede get --json -i list.txt
 
+When it was interrupted, the same command goes on where it stopped.
+
 Exit status:
-  0 if all was downloaded, 1 if something failed, 2 for bad usage or input, 130 if interrupted.";
+  0 if all was downloaded or kept, 1 if something failed, 2 for bad usage or input, 130 if interrupted.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -70,9 +76,13 @@ pub(crate) struct Get {
     #[command(flatten)]
     pub(crate) files: Files,
     #[command(flatten)]
+    pub(crate) storage: Storage,
+    #[command(flatten)]
     pub(crate) content: Content,
     #[command(flatten)]
     pub(crate) pace: Pace,
+    #[command(flatten)]
+    pub(crate) speed: Speed,
     #[command(flatten)]
     pub(crate) connection: Connection,
     #[command(flatten)]
@@ -90,6 +100,13 @@ pub(crate) struct Files {
     /// Puts the files into the folder DIR, which is made if it is missing
     #[arg(short, long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+    /// Names files as their servers say, not as their URLs do
+    ///
+    /// The name is that of the header Content-Disposition, made harmless, and in the folder of --dir; without that
+    /// header, it is the URL's. In a list, out=FILE wins over it. When two files of a run get the same name, the
+    /// second fails.
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) remote_name: bool,
     /// Reads what to download from FILE; - is standard input
     ///
     /// Each line is a URL, and behind it, if wanted, out=FILE, size=BYTES, mirror=URL (any number) and digests like
@@ -104,6 +121,44 @@ pub(crate) struct Files {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "How it is stored")]
+pub(crate) struct Storage {
+    /// What becomes of a file that is there already
+    ///
+    /// With --remote-name, that can only be looked at once the server has named the file: skip and fail then ask it
+    /// and receive nothing, and update and verify cannot be used.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Existing::Replace)]
+    pub(crate) existing: Existing,
+    /// Starts each attempt at the first byte, and keeps nothing of what is interrupted
+    ///
+    /// Without it, what an interrupted download has received stays beside its file, in the hidden files
+    /// .NAME.ganymede-part and .NAME.ganymede-state. The same command goes on with it, if the server or a digest can
+    /// prove that the rest belongs to it; otherwise it starts again.
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+    /// Counts a file as downloaded only when it is sure to survive a power cut
+    #[arg(long)]
+    pub(crate) durable: bool,
+    /// Waits when the disk is full or a quota used up, and goes on when there is space again
+    #[arg(long)]
+    pub(crate) wait_for_space: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Existing {
+    /// It is replaced, in one step, when the new one is complete
+    Replace,
+    /// It is kept, whatever it is, and its server is not asked
+    Skip,
+    /// It is kept, and the download fails
+    Fail,
+    /// It is kept if its server has nothing newer, and if it has the size and the digests that are expected
+    Update,
+    /// It is kept if it has the size and the digests that are expected; if there are none, it is replaced
+    Verify,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "What it must be, and where else it is")]
 pub(crate) struct Content {
     /// Stores the file only if it has this digest (repeatable)
@@ -114,6 +169,9 @@ pub(crate) struct Content {
     /// Stores the file only if it has this many bytes; 10K, 10M and 10G are short for KiB, MiB and GiB
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) size: Option<u64>,
+    /// Gives up what has more than this many bytes, before it is received if its length is announced
+    #[arg(long, value_name = "BYTES", value_parser = amount)]
+    pub(crate) max_size: Option<u64>,
     /// Names the same file elsewhere, to be tried when the URL fails; several are tried in order (repeatable)
     #[arg(long = "mirror", value_name = "URL")]
     pub(crate) mirrors: Vec<String>,
@@ -131,12 +189,21 @@ pub(crate) struct Pace {
     /// How many files are downloaded at a time
     #[arg(short = 'j', long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) concurrency: u16,
+    /// How many of them are downloaded from one host at a time; all, unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) per_host: Option<u16>,
     /// How many files are prepared or unreported at a time [default: 64, or twice -j if that is more]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) backlog: Option<u32>,
     /// How often each source is asked again after a passing failure, such as a broken connection
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) retries: u32,
+    /// How long a server may ask to be left alone; when it asks for more, the download fails
+    ///
+    /// When a server is busy, it may say when to come back (429 or 503 with Retry-After). All downloads from that
+    /// host wait until then, and those from others go on.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub(crate) max_retry_after: Duration,
     /// How long connecting may take, like 10s, 1m30s or 500ms
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) connect_timeout: Duration,
@@ -146,6 +213,23 @@ pub(crate) struct Pace {
     /// How long each file may take in all; unlimited unless given
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) deadline: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How fast")]
+pub(crate) struct Speed {
+    /// How many bytes a second all downloads may take together, like 500K or 2M; unlimited unless given
+    #[arg(long, value_name = "BYTES", value_parser = amount)]
+    pub(crate) limit_rate: Option<u64>,
+    /// How many bytes a second the downloads from one host may take together
+    #[arg(long, value_name = "BYTES", value_parser = amount)]
+    pub(crate) limit_rate_per_host: Option<u64>,
+    /// How many bytes a second each download must get; a slower attempt is given up, like one that breaks off
+    #[arg(long, value_name = "BYTES", value_parser = amount)]
+    pub(crate) min_speed: Option<u64>,
+    /// Over how long --min-speed is measured
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration, requires = "min_speed")]
+    pub(crate) min_speed_time: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -188,6 +272,12 @@ pub(crate) struct Connection {
     /// How many redirects are followed for a file
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) max_redirects: u32,
+    /// Connects to public addresses only, not to this machine or its network: for URLs that others have chosen
+    ///
+    /// It counts for every redirect and every address that a name leads to. URLs of files are refused, too, and no
+    /// proxy is taken from the environment.
+    #[arg(long)]
+    pub(crate) public_only: bool,
 }
 
 #[derive(Debug, Args)]
@@ -202,7 +292,7 @@ pub(crate) struct Output {
     /// Prints failures only
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Prints what was stored, too; twice: every attempt
+    /// Prints what was stored or kept, too; twice: every attempt
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -233,6 +323,14 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let number = digits.chars().all(|c| c.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
     let number = number.and_then(|number| number.checked_mul(1 << shift));
     number.ok_or_else(|| format!("{text:?} is not a number of bytes, like 1048576 or 1M"))
+}
+
+/// Parses a number of bytes of which there must be some.
+fn amount(text: &str) -> Result<u64, String> {
+    match size(text) {
+        Ok(0) => Err("it must be more than nothing".to_owned()),
+        parsed => parsed,
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

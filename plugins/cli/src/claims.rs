@@ -5,6 +5,9 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::path::{Component, Path, PathBuf};
 
+use ganymede::{ErrorKind, Failure};
+use parking_lot::Mutex;
+
 /// Into how many sets the claims are divided, so that growing never copies all of them at once.
 const SHARDS: usize = 64;
 
@@ -15,23 +18,39 @@ const SHARDS: usize = 64;
 pub(crate) struct Claims {
     hasher: RandomState,
     folder: PathBuf,
-    shards: Vec<HashSet<u64, BuildHasherDefault<Hashed>>>,
+    shards: Vec<Shard>,
 }
 
-impl Claims {
-    pub(crate) fn new() -> Self {
-        let shards = (0..SHARDS).map(|_| HashSet::default()).collect();
+type Shard = Mutex<HashSet<u64, BuildHasherDefault<Hashed>>>;
+
+impl Default for Claims {
+    fn default() -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         // Without a current folder, relative paths are compared with each other all the same.
         let folder = std::env::current_dir().unwrap_or_default();
         Self { hasher: RandomState::new(), folder, shards }
     }
+}
+
+impl Claims {
+    /// Claims the path of a file, and says in plain words why that failed.
+    pub(crate) fn take(&self, path: &Path) -> Result<(), Failure> {
+        if self.claim(path) {
+            return Ok(());
+        }
+        let path = path.display();
+        let text = format!(
+            "{path} is already the file of another download of this run: give one of them another name with out=, in a list for --input"
+        );
+        Err(Failure::new(ErrorKind::Write, text))
+    }
 
     /// Claims a path; false if it was claimed before, be it written in another way.
-    pub(crate) fn claim(&mut self, path: &Path) -> bool {
+    pub(crate) fn claim(&self, path: &Path) -> bool {
         let hash = self.hasher.hash_one(self.plain(path));
         // The low bits: the sets look at the high ones, too.
         let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        self.shards[shard].insert(hash / SHARDS as u64)
+        self.shards[shard].lock().insert(hash / SHARDS as u64)
     }
 
     fn plain(&self, path: &Path) -> PathBuf {
@@ -76,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_path_is_claimed_once_however_it_is_written() {
-        let mut claims = Claims::new();
+        let claims = Claims::default();
         assert!(claims.claim(Path::new("a/b")));
         for same in ["a/b", "./a/b", "a/./b", "a//b", "x/../a/b"] {
             assert!(!claims.claim(Path::new(same)), "{same}");
@@ -88,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_paths_are_all_different() {
-        let mut claims = Claims::new();
+        let claims = Claims::default();
         assert!((0..100_000).all(|number| claims.claim(Path::new(&format!("folder/{number}")))));
         assert!((0..100_000).all(|number| !claims.claim(Path::new(&format!("folder/{number}")))));
     }

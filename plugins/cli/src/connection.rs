@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ganymede::reqwest::{self, Certificate, Identity};
-use ganymede::{Factory, Http, Request, Url};
+use ganymede::{Context, ErrorKind, Factory, Failure, Guard, Http, Protocol, Reply, Request, Url};
 
 use crate::arguments::{Connection, Pace};
 use crate::item::masked;
@@ -28,19 +29,31 @@ pub(crate) fn factory(connection: &Connection, pace: &Pace) -> Result<Factory, U
         Some(proxy) => http.proxy(check_proxy(proxy)?),
     };
     http = certified(http, connection)?;
+    let known = Factory::new();
+    let known = if connection.public_only {
+        http = http.guard(Guard::public_only());
+        known.register("file", forbidden)
+    } else {
+        known
+    };
     if let Some((user, password)) = user(connection)? {
-        return Ok(Factory::new().http(http.user(user, password)));
+        return Ok(known.http(http.user(user, password)));
     }
     if let Some(file) = &connection.bearer_file {
-        return Ok(Factory::new().http(http.bearer_token(secret(file, "--bearer-file")?)));
+        return Ok(known.http(http.bearer_token(secret(file, "--bearer-file")?)));
     }
     if connection.netrc {
         let file = Netrc::file().ok_or("--netrc: there is no home folder: set NETRC to the file")?;
         let netrc = Netrc::read(&file).map_err(|reason| format!("--netrc: {reason}"))?;
-        let shared: std::sync::Arc<dyn ganymede::Protocol> = std::sync::Arc::new(WithNetrc::new(http, netrc));
-        return Ok(Factory::new().register("http", shared.clone()).register("https", shared));
+        let shared: Arc<dyn Protocol> = Arc::new(WithNetrc::new(http, netrc));
+        return Ok(known.register("http", shared.clone()).register("https", shared));
     }
-    Ok(Factory::new().http(http))
+    Ok(known.http(http))
+}
+
+/// Stands for the files of this machine where only what is public may be asked for.
+fn forbidden(_: &Request, _: &Context) -> Result<Reply, Failure> {
+    Err(Failure::new(ErrorKind::Forbidden, "the files of this machine are not public"))
 }
 
 fn parse_header(header: &str) -> Result<(String, String), Usage> {

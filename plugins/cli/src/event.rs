@@ -8,7 +8,7 @@ use ganymede::Receipt;
 use serde::Serialize;
 
 use crate::item::Item;
-use crate::outcome::{FailedSource, Reason};
+use crate::outcome::{FailedSource, Reason, Why};
 use crate::report::Totals;
 use crate::watch::Watch;
 
@@ -24,6 +24,16 @@ pub(crate) enum Line<'a> {
         source: &'a str,
         attempts: u32,
         seconds: f64,
+        /// How many of the bytes an earlier run has received.
+        resumed: u64,
+    },
+    Kept {
+        url: &'a str,
+        path: Option<String>,
+        size: Option<u64>,
+        reason: &'a str,
+        attempts: u32,
+        seconds: f64,
     },
     Failed {
         url: &'a str,
@@ -32,6 +42,8 @@ pub(crate) enum Line<'a> {
         sources: &'a [FailedSource],
         attempts: u32,
         seconds: f64,
+        /// How many bytes are kept for a later run to go on with.
+        partial: u64,
     },
     Planned {
         url: &'a str,
@@ -43,6 +55,7 @@ pub(crate) enum Line<'a> {
     },
     Summary {
         succeeded: u64,
+        kept: u64,
         failed: u64,
         bytes: u64,
         seconds: f64,
@@ -64,30 +77,44 @@ impl<'a> Line<'a> {
         let facts = receipt.facts();
         Self::Succeeded {
             url: &watch.url,
-            path: watch.path.as_deref().map(text),
+            path: watch.path().as_deref().map(text),
             size: facts.size(),
             digests: facts.digests().iter().map(|digest| (digest.algorithm().name(), digest.hex())).collect(),
             source: receipt.source().as_str(),
             attempts: receipt.attempts(),
             seconds: seconds(watch.elapsed()),
+            resumed: watch.resumed(),
         }
     }
 
-    pub(crate) fn failed(watch: &'a Watch, reason: &'a Reason) -> Self {
+    pub(crate) fn kept(watch: &'a Watch, receipt: &Receipt, why: Why) -> Self {
+        let path = watch.path();
+        Self::Kept {
+            url: &watch.url,
+            size: path.as_ref().and_then(|path| path.metadata().ok()).map(|there| there.len()),
+            path: path.as_deref().map(text),
+            reason: why.name(),
+            attempts: receipt.attempts(),
+            seconds: seconds(watch.elapsed()),
+        }
+    }
+
+    pub(crate) fn failed(watch: &'a Watch, reason: &'a Reason, partial: u64) -> Self {
         Self::Failed {
             url: &watch.url,
-            path: watch.path.as_deref().map(text),
+            path: watch.path().as_deref().map(text),
             error: Error { kind: reason.kind, message: &reason.message, status: reason.status },
             sources: &reason.sources,
             attempts: reason.attempts,
             seconds: seconds(watch.elapsed()),
+            partial,
         }
     }
 
     pub(crate) fn planned(watch: &'a Watch, item: &Item) -> Self {
         Self::Planned {
             url: &watch.url,
-            path: watch.path.as_deref().map(text),
+            path: watch.path().as_deref().map(text),
             size: item.size,
             digests: item.digests.iter().map(|digest| (digest.algorithm().name(), digest.hex())).collect(),
             mirrors: item.mirrors.iter().map(crate::item::shown).collect(),
@@ -97,6 +124,7 @@ impl<'a> Line<'a> {
     pub(crate) fn summary(totals: &Totals, elapsed: Duration) -> Self {
         Self::Summary {
             succeeded: totals.succeeded,
+            kept: totals.kept,
             failed: totals.failed,
             bytes: totals.bytes,
             seconds: seconds(elapsed),

@@ -15,10 +15,10 @@ use crate::settings::Usage;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// How long a run may take to end by itself when it was interrupted.
-const GRACE: Duration = Duration::from_millis(1500);
+const GRACE: Duration = Duration::from_millis(750);
 
 /// How long telling what was finished may take after that, should nobody read it.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Whether the run was interrupted.
 #[derive(Debug, Clone, Default)]

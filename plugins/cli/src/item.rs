@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ganymede::{Digest, Url};
+use ganymede::{Digest, FileName, Url};
 use url::ParseError;
-
-use crate::name;
 
 /// One thing to download: where from, where to, and what it must be.
 #[derive(Debug, Clone)]
@@ -42,7 +40,7 @@ impl Item {
 
     /// Returns where the file goes.
     pub(crate) fn path(&self, folder: Option<&Path>) -> PathBuf {
-        let file = self.out.clone().unwrap_or_else(|| name::of(&self.url).into());
+        let file = self.out.clone().unwrap_or_else(|| FileName::of_url(&self.url).into());
         folder.map_or(file.clone(), |folder| folder.join(file))
     }
 }

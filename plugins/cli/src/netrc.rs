@@ -34,7 +34,7 @@ impl Netrc {
     }
 
     /// Parses the text of a file.
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut words = Words { lines: text.lines(), number: 0, rest: "" };
         while let Some(word) = words.next()? {
@@ -69,7 +69,7 @@ impl Netrc {
     }
 
     /// Returns what the first entry for a host says.
-    fn credentials(&self, host: &str) -> Option<Credentials> {
+    pub(crate) fn credentials(&self, host: &str) -> Option<Credentials> {
         let fits = |entry: &&Entry| entry.host.as_ref().is_none_or(|named| named.eq_ignore_ascii_case(host));
         let entry = self.0.iter().find(fits)?;
         let password = entry.password.clone().unwrap_or_default();

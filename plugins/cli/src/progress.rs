@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,18 @@ pub(crate) struct Progress(Option<Arc<Screen>>);
 struct Screen {
     bars: MultiProgress,
     running: Mutex<Vec<Arc<Watch>>>,
+    /// How many bytes earlier runs have received of what has succeeded.
+    resumed: AtomicU64,
     /// Whether there is nothing more to come than what has been pulled.
     complete: AtomicBool,
+}
+
+impl Screen {
+    /// Returns how many bytes earlier runs have received, of what has succeeded and of what is running.
+    fn resumed(&self, running: &[Arc<Watch>]) -> u64 {
+        let under_way: u64 = running.iter().map(|watch| watch.resumed()).sum();
+        self.resumed.load(Ordering::Relaxed) + under_way
+    }
 }
 
 /// Draws until it is dropped.
@@ -55,6 +65,7 @@ impl Progress {
             Arc::new(Screen {
                 bars: MultiProgress::with_draw_target(target),
                 running: Mutex::default(),
+                resumed: AtomicU64::new(0),
                 complete: AtomicBool::new(false),
             })
         }))
@@ -76,7 +87,13 @@ impl Progress {
 
     pub(crate) fn ended(&self, watch: &Arc<Watch>) {
         if let Some(screen) = &self.0 {
-            screen.running.lock().retain(|other| !Arc::ptr_eq(other, watch));
+            let mut running = screen.running.lock();
+            let before = running.len();
+            running.retain(|other| !Arc::ptr_eq(other, watch));
+            // What has failed counts for nothing, and twice told, it has ended once.
+            if running.len() < before && watch.monitor.progress().phase == Phase::Succeeded {
+                screen.resumed.fetch_add(watch.resumed(), Ordering::Relaxed);
+            }
         }
     }
 
@@ -126,17 +143,28 @@ impl Write for Above {
 /// The bars on a screen.
 struct Canvas<'a> {
     screen: &'a Screen,
-    bars: Vec<(Arc<Watch>, ProgressBar)>,
+    bars: Vec<Bar>,
     /// Of what has no counters, there is one download, and no total.
     total: Option<(ProgressBar, Arc<Counters>)>,
+    /// How many bytes there were when it was looked last, and how many have come while it was looked.
+    received: u64,
+    seen: u64,
     samples: VecDeque<(Instant, u64)>,
+}
+
+/// The bar of a download.
+struct Bar {
+    watch: Arc<Watch>,
+    bar: ProgressBar,
+    /// How many bytes an earlier run has received, as far as it was looked at: they say nothing about the rate.
+    resumed: u64,
 }
 
 impl<'a> Canvas<'a> {
     fn new(screen: &'a Screen, counters: Option<Arc<Counters>>) -> Self {
         let bar = || screen.bars.add(ProgressBar::no_length().with_style(style("{wide_msg}")));
         let total = counters.map(|counters| (bar(), counters));
-        Self { screen, bars: Vec::new(), total, samples: VecDeque::new() }
+        Self { screen, bars: Vec::new(), total, received: 0, seen: 0, samples: VecDeque::new() }
     }
 
     fn draw(mut self, stopped: &Receiver<()>) {
@@ -145,8 +173,8 @@ impl<'a> Canvas<'a> {
             self.draw_running(&running);
             self.draw_total(&running);
         }
-        for (_, bar) in &self.bars {
-            bar.finish_and_clear();
+        for shown in &self.bars {
+            shown.bar.finish_and_clear();
         }
         if let Some((total, _)) = &self.total {
             total.finish_and_clear();
@@ -157,28 +185,25 @@ impl<'a> Canvas<'a> {
 
     fn draw_running(&mut self, running: &[Arc<Watch>]) {
         let bars = &self.screen.bars;
-        self.bars.retain(|(watch, bar)| {
-            let runs = running.iter().any(|other| Arc::ptr_eq(other, watch));
+        self.bars.retain(|shown| {
+            let runs = running.iter().any(|other| Arc::ptr_eq(other, &shown.watch));
             if !runs {
-                bar.finish_and_clear();
-                bars.remove(bar);
+                shown.bar.finish_and_clear();
+                bars.remove(&shown.bar);
             }
             runs
         });
         let rows = usize::from(Term::stderr().size().0).saturating_sub(2).max(1);
         for watch in running {
-            if self.bars.len() < rows && !self.bars.iter().any(|(shown, _)| Arc::ptr_eq(shown, watch)) {
+            if self.bars.len() < rows && !self.bars.iter().any(|shown| Arc::ptr_eq(&shown.watch, watch)) {
                 let bar = match &self.total {
                     Some((total, _)) => bars.insert_before(total, ProgressBar::no_length()),
                     None => bars.add(ProgressBar::no_length()),
                 };
-                bar.set_prefix(name(watch));
-                self.bars.push((Arc::clone(watch), bar));
+                self.bars.push(Bar { watch: Arc::clone(watch), bar, resumed: 0 });
             }
         }
-        for (watch, bar) in &self.bars {
-            draw_one(watch, bar);
-        }
+        self.bars.iter_mut().for_each(Bar::draw);
     }
 
     fn draw_total(&mut self, running: &[Arc<Watch>]) {
@@ -186,7 +211,7 @@ impl<'a> Canvas<'a> {
         let progress: Vec<_> = running.iter().map(|watch| watch.monitor.progress()).collect();
         let under_way: u64 = progress.iter().map(|progress| progress.received).sum();
         let received = counters.bytes() + under_way;
-        let rate = self.rate(received);
+        let rate = self.rate(received.saturating_sub(self.screen.resumed(running)));
         let (done, failed, pulled) = (counters.succeeded(), counters.failed(), counters.pulled());
         let missing: u64 = progress
             .iter()
@@ -204,7 +229,7 @@ impl<'a> Canvas<'a> {
         }
         if let Some(seconds) = missing.checked_div(rate).filter(|_| missing > 0) {
             // However fast the others are, the slowest is waited for.
-            let slowest = self.bars.iter().map(|(_, bar)| bar.eta().as_secs()).max().unwrap_or_default();
+            let slowest = self.bars.iter().map(|shown| shown.bar.eta().as_secs()).max().unwrap_or_default();
             text.push_str(&format!(", {at_least}{} left", whole(seconds.max(slowest).max(1))));
         }
         total.set_message(text);
@@ -212,40 +237,55 @@ impl<'a> Canvas<'a> {
 
     /// Returns the bytes a second that all downloads together have had of late.
     fn rate(&mut self, received: u64) -> u64 {
+        // What a failed download had is gone, and has come all the same.
+        self.seen += received.saturating_sub(self.received);
+        self.received = received;
         let now = Instant::now();
         while self.samples.front().is_some_and(|(then, _)| now.duration_since(*then) > WINDOW) {
             self.samples.pop_front();
         }
-        self.samples.push_back((now, received));
+        self.samples.push_back((now, self.seen));
         let Some((then, before)) = self.samples.front() else { return 0 };
         let millis = u64::try_from(now.duration_since(*then).as_millis()).unwrap_or(u64::MAX);
-        (received.saturating_sub(*before) * 1000).checked_div(millis).unwrap_or_default()
+        ((self.seen - before) * 1000).checked_div(millis).unwrap_or_default()
     }
 }
 
-fn draw_one(watch: &Watch, bar: &ProgressBar) {
-    let progress = watch.monitor.progress();
-    let state = match progress.phase {
-        Phase::Waiting | Phase::Sending if progress.attempt > 1 => format!("attempt {}", progress.attempt),
-        Phase::Waiting | Phase::Sending => "waiting for the server".to_owned(),
-        Phase::Repairing => format!("attempt {} failed", progress.attempt),
-        _ => String::new(),
-    };
-    if !state.is_empty() {
-        bar.set_style(style("{prefix:24!} {wide_msg}"));
-        bar.set_message(state);
-        return;
+impl Bar {
+    fn draw(&mut self) {
+        let bar = &self.bar;
+        let progress = self.watch.monitor.progress();
+        // A server may have the name, and say it late.
+        bar.set_prefix(name(&self.watch));
+        let state = match progress.phase {
+            Phase::Waiting | Phase::Sending if progress.attempt > 1 => {
+                format!("attempt {}", progress.attempt)
+            }
+            Phase::Waiting | Phase::Sending => "waiting for the server".to_owned(),
+            Phase::Repairing => format!("attempt {} failed, waiting for the next", progress.attempt),
+            _ => String::new(),
+        };
+        if !state.is_empty() {
+            bar.set_style(style("{prefix:24!} {wide_msg}"));
+            bar.set_message(state);
+            return;
+        }
+        if let Some(total) = progress.total {
+            bar.set_length(total);
+            bar.set_style(style(
+                "{prefix:24!} [{wide_bar}] {bytes:>10} of {total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}",
+            ));
+        } else {
+            bar.set_style(style("{prefix:24!} {spinner} {bytes:>10} {binary_bytes_per_sec:>12}"));
+            bar.tick();
+        }
+        bar.set_position(progress.received);
+        let resumed = self.watch.resumed();
+        if resumed != self.resumed {
+            self.resumed = resumed;
+            bar.reset_eta();
+        }
     }
-    if let Some(total) = progress.total {
-        bar.set_length(total);
-        bar.set_style(style(
-            "{prefix:24!} [{wide_bar}] {bytes:>10} of {total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}",
-        ));
-    } else {
-        bar.set_style(style("{prefix:24!} {spinner} {bytes:>10} {binary_bytes_per_sec:>12}"));
-        bar.tick();
-    }
-    bar.set_position(progress.received);
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -254,7 +294,8 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 fn name(watch: &Watch) -> String {
-    let file = watch.path.as_deref().and_then(|path| path.file_name());
+    let path = watch.path();
+    let file = path.as_deref().and_then(|path| path.file_name());
     file.map_or_else(|| watch.url.clone(), |file| file.to_string_lossy().into_owned())
 }
 

@@ -1,21 +1,26 @@
 //! What a run tells: lines for people on standard error, or JSON on standard output.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use console::style;
-use ganymede::Receipt;
+use ganymede::{Receipt, StatusCode};
 use indicatif::HumanBytes;
 use parking_lot::Mutex;
 
-use crate::arguments::Get;
+use crate::arguments::Output;
 use crate::event::Line;
 use crate::item::Item;
-use crate::outcome::Reason;
+use crate::outcome::{Reason, Why};
 use crate::progress::{Progress, duration};
+use crate::settings::Settings;
 use crate::watch::Watch;
+
+/// How long a note is not repeated that each of many downloads has reason to make.
+const NOTED: Duration = Duration::from_secs(60);
 
 /// Tells how downloads end, and sums them up.
 #[derive(Debug)]
@@ -25,9 +30,12 @@ pub(crate) struct Report {
     verbose: bool,
     /// Whether standard output is taken by a content, so that what else belongs there goes to standard error.
     occupied: bool,
+    /// Why a file is kept, if one is.
+    why: Why,
     progress: Progress,
     start: Instant,
     totals: Mutex<Totals>,
+    notes: Mutex<HashMap<String, Instant>>,
     summed_up: AtomicBool,
 }
 
@@ -38,7 +46,14 @@ pub(crate) struct Totals {
     /// Those that were cancelled included.
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
+    /// Those whose file was there already, and does.
+    pub(crate) kept: u64,
+    /// Those that have failed and can be gone on with, and how many bytes are kept of them.
+    partial: u64,
+    partial_bytes: u64,
     pub(crate) bytes: u64,
+    /// How many of those an earlier run has received.
+    resumed: u64,
     /// How many a dry run would download.
     pub(crate) planned: Option<u64>,
     /// Where the last file went.
@@ -46,16 +61,18 @@ pub(crate) struct Totals {
 }
 
 impl Report {
-    pub(crate) fn new(arguments: &Get, to_stdout: bool, progress: Progress) -> Self {
-        let planned = arguments.files.dry_run.then_some(0);
+    pub(crate) fn new(output: &Output, dry_run: bool, settings: &Settings, progress: Progress) -> Self {
+        let planned = dry_run.then_some(0);
         Self {
-            json: arguments.output.json,
-            quiet: arguments.output.quiet,
-            verbose: arguments.output.verbose > 0,
-            occupied: to_stdout,
+            json: output.json,
+            quiet: output.quiet,
+            verbose: output.verbose > 0,
+            occupied: settings.to_stdout,
+            why: Why::of(settings.existing),
             progress,
             start: Instant::now(),
             totals: Mutex::new(Totals { planned, ..Totals::default() }),
+            notes: Mutex::default(),
             summed_up: AtomicBool::new(false),
         }
     }
@@ -67,11 +84,15 @@ impl Report {
 
     /// Tells that a download has succeeded.
     pub(crate) fn succeeded(&self, watch: &Watch, receipt: &Receipt) -> io::Result<()> {
+        if receipt.head().status() == StatusCode::NOT_MODIFIED {
+            return self.kept(watch, receipt);
+        }
         let size = receipt.facts().size();
         let mut totals = self.totals.lock();
         totals.succeeded += 1;
         totals.bytes += size;
-        totals.last.clone_from(&watch.path);
+        totals.resumed += watch.resumed();
+        totals.last = watch.path();
         drop(totals);
         if self.json {
             return self.line(&Line::succeeded(watch, receipt));
@@ -84,15 +105,32 @@ impl Report {
         Ok(())
     }
 
+    /// Tells that the file which is there already was kept.
+    fn kept(&self, watch: &Watch, receipt: &Receipt) -> io::Result<()> {
+        let mut totals = self.totals.lock();
+        totals.kept += 1;
+        totals.last = watch.path();
+        drop(totals);
+        if self.json {
+            return self.line(&Line::kept(watch, receipt, self.why));
+        }
+        if self.verbose {
+            self.say(&format!("kept {}: {}", target(watch), self.why.text()));
+        }
+        Ok(())
+    }
+
     /// Tells that a download has failed.
     pub(crate) fn failed(&self, watch: &Watch, reason: &Reason) -> io::Result<()> {
-        let cancelled = reason.kind == "cancelled";
+        let (cancelled, partial) = (reason.kind == "cancelled", watch.kept());
         let mut totals = self.totals.lock();
         totals.failed += 1;
         totals.cancelled += u64::from(cancelled);
+        totals.partial += u64::from(partial > 0);
+        totals.partial_bytes += partial;
         drop(totals);
         if self.json {
-            return self.line(&Line::failed(watch, reason));
+            return self.line(&Line::failed(watch, reason, partial));
         }
         // Who has interrupted the run need not be told of each download that it was.
         if !cancelled || self.verbose {
@@ -111,13 +149,26 @@ impl Report {
         if self.json {
             return self.line(&Line::planned(watch, item));
         }
-        self.print(&format!("{} -> {}", watch.url, target(watch)))
+        let target = match watch.path() {
+            None if !self.occupied => "a name that its server has".to_owned(),
+            _ => target(watch),
+        };
+        self.print(&format!("{} -> {target}", watch.url))
     }
 
     /// Tells what is wrong with the run as a whole.
     pub(crate) fn error(&self, text: &str) {
         let error = style("error:").for_stderr().red();
         self.say(&format!("{error} {text}"));
+    }
+
+    /// Tells what holds the downloads up, once for all that say the same.
+    pub(crate) fn note(&self, text: &str) {
+        let now = Instant::now();
+        let last = self.notes.lock().insert(text.to_owned(), now);
+        if last.is_none_or(|last| now.duration_since(last) > NOTED) {
+            self.say(text);
+        }
     }
 
     /// Sums up, if that has not been done.
@@ -144,19 +195,39 @@ impl Report {
         if let Some(planned) = totals.planned {
             text.push_str(&format!("{} would be downloaded", files(planned)));
         } else {
-            let (bytes, elapsed) = (HumanBytes(totals.bytes), duration(self.start.elapsed()));
-            match &totals.last {
-                Some(path) if totals.succeeded == 1 && totals.failed == 0 => {
-                    text.push_str(&format!("Stored {}: {bytes} in {elapsed}", path.display()));
-                }
-                _ => text.push_str(&format!("Downloaded {}, {bytes} in {elapsed}", files(totals.succeeded))),
-            }
+            text.push_str(&self.account(totals));
         }
         if failed > 0 {
             text.push_str(&format!("; {failed} failed"));
         }
         if totals.cancelled > 0 {
-            text.push_str(&format!("; {} given up, of which nothing was stored", totals.cancelled));
+            let nothing = if totals.partial == 0 { ", of which nothing was stored" } else { "" };
+            text.push_str(&format!("; {} given up{nothing}", totals.cancelled));
+        }
+        if totals.partial > 0 {
+            let (files, bytes) = (files(totals.partial), HumanBytes(totals.partial_bytes));
+            text.push_str(&format!(
+                ". What was received of {files} ({bytes}) is kept: the same command goes on with it"
+            ));
+        }
+        text
+    }
+
+    /// Returns what was downloaded.
+    fn account(&self, totals: &Totals) -> String {
+        let (bytes, elapsed) = (HumanBytes(totals.bytes), duration(self.start.elapsed()));
+        let (number, alone) = (totals.succeeded + totals.kept, totals.failed == 0);
+        let path = totals.last.as_ref().filter(|_| number == 1 && alone);
+        let mut text = match path.map(|path| path.display()) {
+            Some(path) if totals.kept == 1 => return format!("Kept {path}: {}", self.why.text()),
+            Some(path) => format!("Stored {path}: {bytes} in {elapsed}"),
+            None => format!("Downloaded {}, {bytes} in {elapsed}", files(totals.succeeded)),
+        };
+        if totals.resumed > 0 {
+            text.push_str(&format!(", {} of it earlier", HumanBytes(totals.resumed)));
+        }
+        if totals.kept > 0 {
+            text.push_str(&format!(", {} kept", totals.kept));
         }
         text
     }
@@ -204,7 +275,7 @@ fn account(reason: &Reason) -> String {
 }
 
 fn target(watch: &Watch) -> String {
-    watch.path.as_deref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string())
+    watch.path().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string())
 }
 
 fn files(number: u64) -> String {

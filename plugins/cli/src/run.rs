@@ -1,25 +1,21 @@
 //! A run of `ganymede get`.
 
 use std::io::{self, BufRead, Write};
-use std::path::Path;
 use std::sync::Arc;
 
-use ganymede::{
-    Action, Attached, Batch, Context, DigestValidation, DownloadError, ErrorKind, Event, Factory, Failure,
-    FileWriter, MirrorDelegate, Request, RetryDelegate, SizeValidation, Transfer, stream,
-};
+use ganymede::{Batch, Context, DownloadError, ErrorKind, Failure, stream};
 
 use crate::arguments::Get;
-use crate::claims::Claims;
 use crate::input::BadLine;
 use crate::interrupt::{INTERRUPTED, Interrupt};
 use crate::item::Item;
+use crate::job::{Job, Jobs};
 use crate::log;
 use crate::outcome::Reason;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::settings::{Items, Settings, Usage};
-use crate::watch::{Clock, Watch};
+use crate::watch::Watch;
 
 /// The exit status when something failed.
 const FAILED: u8 = 1;
@@ -30,15 +26,16 @@ pub(crate) const MISUSED: u8 = 2;
 /// Downloads what the arguments ask for, and returns the exit status.
 pub(crate) fn get(arguments: &Get) -> Result<u8, Usage> {
     let settings = Settings::new(arguments)?;
-    let context = Context::new();
+    let context = Context::with_limits(settings.limits);
     let items = settings.items(arguments, &context)?;
     let progress = Progress::new(&arguments.output);
     log::start(arguments.output.verbose, &progress);
-    let report = Arc::new(Report::new(arguments, settings.to_stdout, progress.clone()));
+    let (output, dry_run) = (&arguments.output, arguments.files.dry_run);
+    let report = Arc::new(Report::new(output, dry_run, &settings, progress.clone()));
     let interrupt = Interrupt::install(&context, &report)?;
     let run = Run { settings, context, report, progress };
     let end = match () {
-        () if arguments.files.dry_run => run.plan(items),
+        () if dry_run => run.plan(items),
         () if run.settings.to_stdout => run.pour(items),
         () => run.download(items),
     };
@@ -71,18 +68,16 @@ struct Run {
     progress: Progress,
 }
 
-type Job = Attached<Transfer<Factory>, Arc<Watch>>;
-
 impl Run {
     /// Downloads the items into files.
     fn download(&self, items: Items) -> io::Result<End> {
-        let mut claims = Claims::new();
+        let jobs = Jobs::new(&self.settings, &self.report, &self.progress);
         let known = std::iter::from_fn(|| {
             self.progress.complete();
             None
         });
-        let jobs = items.chain(known).map(|item| Ok::<Job, BadLine>(self.job(&item?, &mut claims)));
-        let mut batch = Batch::try_new(jobs)
+        let downloads = items.chain(known).map(|item| Ok::<Job, BadLine>(jobs.job(&item?)));
+        let mut batch = Batch::try_new(downloads)
             .concurrency(self.settings.concurrency)
             .backlog(self.settings.backlog)
             .context(&self.context);
@@ -124,7 +119,8 @@ impl Run {
     }
 
     fn pour_one(&self, item: &Item, watch: &Arc<Watch>) -> io::Result<Result<(), Reason>> {
-        let mut body = match stream(self.transfer(item, watch, None), &self.context) {
+        let jobs = Jobs::new(&self.settings, &self.report, &self.progress);
+        let mut body = match stream(jobs.stream(item, watch), &self.context) {
             Ok((_, body)) => body,
             Err(error) => return Ok(Err((&error).into())),
         };
@@ -154,7 +150,7 @@ impl Run {
 
     /// Tells what would be downloaded.
     fn plan(&self, items: Items) -> io::Result<End> {
-        let mut claims = Claims::new();
+        let jobs = Jobs::new(&self.settings, &self.report, &self.progress);
         let mut end = End::Complete;
         for item in items {
             let item = match item {
@@ -165,10 +161,8 @@ impl Run {
                     continue;
                 }
             };
-            let path = (!self.settings.to_stdout).then(|| item.path(self.settings.folder.as_deref()));
-            let refused = path.as_deref().and_then(|path| refusal(path, &mut claims));
-            let watch = Watch::new(&item, path);
-            match refused.or_else(|| self.unsupported(&item)) {
+            let (watch, claimed) = jobs.planned(&item);
+            match claimed.err().or_else(|| self.unsupported(&item)) {
                 Some(failure) => self.report.failed(&watch, &(&failure).into())?,
                 None => self.report.planned(&watch, &item)?,
             }
@@ -188,65 +182,6 @@ impl Run {
     fn knows(&self, scheme: &str) -> bool {
         self.settings.factory.schemes().contains(&scheme)
     }
-
-    /// Makes the download of an item into its file, or one that fails at once if that is another one's.
-    fn job(&self, item: &Item, claims: &mut Claims) -> Job {
-        let path = item.path(self.settings.folder.as_deref());
-        let watch = Arc::new(Watch::new(item, Some(path.clone())));
-        let transfer = self.transfer(item, &watch, refusal(&path, claims)).writer(FileWriter::new(path));
-        transfer.attach(watch)
-    }
-
-    fn transfer(&self, item: &Item, watch: &Arc<Watch>, refused: Option<Failure>) -> Transfer<Factory> {
-        let settings = &self.settings;
-        let mut transfer = Transfer::new(Request::new(item.url.clone()), settings.factory.clone())
-            // How many there are, the handlers decide: so many for each source.
-            .attempts(u32::MAX)
-            .monitor(&watch.monitor)
-            .handler(Clock::new(watch, &self.progress));
-        if let Some(failure) = refused {
-            transfer = transfer.handler(move |event: &mut Event<'_>, _: &Context| match event {
-                Event::Prepared { .. } => Action::Fail(failure.clone()),
-                _ => Action::Continue,
-            });
-        }
-        transfer = transfer.handler(RetryDelegate::new(settings.retries));
-        if !item.mirrors.is_empty() {
-            transfer = transfer.handler(MirrorDelegate::new(item.mirrors.clone()));
-        }
-        if let Some(list) = &settings.mirror_list {
-            let mut delegate = MirrorDelegate::list(list.clone()).protocol(settings.factory.clone());
-            if settings.several {
-                delegate = delegate.folders();
-            }
-            if let Some(name) = &settings.listed_name {
-                delegate = delegate.name(name).replaces();
-            }
-            transfer = transfer.handler(delegate);
-        }
-        for digest in &item.digests {
-            transfer = transfer.validation(DigestValidation::new(*digest));
-        }
-        if let Some(size) = item.size {
-            transfer = transfer.validation(SizeValidation::new(size));
-        }
-        match settings.deadline {
-            Some(deadline) => transfer.deadline(deadline),
-            None => transfer,
-        }
-    }
-}
-
-/// Claims a path, and returns why that failed.
-fn refusal(path: &Path, claims: &mut Claims) -> Option<Failure> {
-    if claims.claim(path) {
-        return None;
-    }
-    let path = path.display();
-    let text = format!(
-        "{path} is already the file of another download of this run: give one of them another name with out=, in a list for --input"
-    );
-    Some(Failure::new(ErrorKind::Other, text))
 }
 
 fn reason(error: io::Error) -> Reason {

@@ -5,9 +5,9 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ganymede::{Context, Digest, Factory, Url};
+use ganymede::{Context, Digest, Existing, Factory, Limits, Url};
 
-use crate::arguments::Get;
+use crate::arguments::{self, Get};
 use crate::connection;
 use crate::feed::Feed;
 use crate::input::{BadLine, Lines};
@@ -47,6 +47,16 @@ pub(crate) struct Settings {
     /// Whether there may be several files, so that no mirror of a single one is of use.
     pub(crate) several: bool,
     pub(crate) folder: Option<PathBuf>,
+    /// Whether servers name the files.
+    pub(crate) remote_name: bool,
+    pub(crate) existing: Existing,
+    pub(crate) resume: bool,
+    pub(crate) durable: bool,
+    pub(crate) wait_for_space: bool,
+    pub(crate) max_size: Option<u64>,
+    /// How many bytes a second each download must have, and over how long.
+    pub(crate) min_speed: Option<(u64, Duration)>,
+    pub(crate) limits: Limits,
     /// Whether the content goes to standard output.
     pub(crate) to_stdout: bool,
     pub(crate) concurrency: usize,
@@ -68,6 +78,7 @@ impl Settings {
         let out = arguments.files.out.as_deref();
         let alone = arguments.urls.is_empty() && arguments.files.input.is_none();
         let name = out.filter(|_| alone).and_then(Path::file_name);
+        let (storage, speed) = (&arguments.storage, &arguments.speed);
         let concurrency = usize::from(arguments.pace.concurrency);
         let backlog = arguments.pace.backlog.map_or(64.max(2 * concurrency), |backlog| backlog as usize);
         Ok(Self {
@@ -78,6 +89,20 @@ impl Settings {
             listed_name: name.map(|name| name.to_string_lossy().into_owned()),
             several: arguments.urls.len() > 1 || arguments.files.input.is_some(),
             folder: arguments.files.dir.clone(),
+            remote_name: arguments.files.remote_name,
+            existing: match storage.existing {
+                arguments::Existing::Replace => Existing::Replace,
+                arguments::Existing::Skip => Existing::Skip,
+                arguments::Existing::Fail => Existing::Fail,
+                arguments::Existing::Update => Existing::Update,
+                arguments::Existing::Verify => Existing::Verify,
+            },
+            resume: !storage.no_resume,
+            durable: storage.durable,
+            wait_for_space: storage.wait_for_space,
+            max_size: arguments.content.max_size,
+            min_speed: speed.min_speed.map(|bytes| (bytes, speed.min_speed_time)),
+            limits: limits(arguments),
             to_stdout: out == Some(Path::new("-")),
             concurrency,
             backlog,
@@ -127,6 +152,21 @@ impl Settings {
     }
 }
 
+fn limits(arguments: &Get) -> Limits {
+    let (pace, speed) = (&arguments.pace, &arguments.speed);
+    let mut limits = Limits::new().max_retry_after(pace.max_retry_after);
+    if let Some(connections) = pace.per_host {
+        limits = limits.per_host(connections.into());
+    }
+    if let Some(bytes) = speed.limit_rate {
+        limits = limits.rate(bytes);
+    }
+    if let Some(bytes) = speed.limit_rate_per_host {
+        limits = limits.rate_per_host(bytes);
+    }
+    limits
+}
+
 /// Refuses what makes no sense together.
 fn check_combination(arguments: &Get) -> Result<(), Usage> {
     let (files, content) = (&arguments.files, &arguments.content);
@@ -151,6 +191,7 @@ fn check_combination(arguments: &Get) -> Result<(), Usage> {
             return Err(format!("--output {:?} names no file", out.display().to_string()).into());
         }
     }
+    check_storage(arguments)?;
     let of_one = [
         ("--digest", content.digests.first().cloned()),
         ("--size", content.size.map(|size| size.to_string())),
@@ -166,6 +207,32 @@ fn check_combination(arguments: &Get) -> Result<(), Usage> {
         }
         None => Ok(()),
     }
+}
+
+/// Refuses what makes no sense for standard output, or for files whose names are not known yet.
+fn check_storage(arguments: &Get) -> Result<(), Usage> {
+    let (files, storage) = (&arguments.files, &arguments.storage);
+    let existing = storage.existing;
+    if files.out.as_deref() == Some(Path::new("-")) {
+        let of_files = [
+            ("--existing", existing != arguments::Existing::Replace),
+            ("--durable", storage.durable),
+            ("--wait-for-space", storage.wait_for_space),
+        ];
+        if let Some((option, _)) = of_files.into_iter().find(|(_, given)| *given) {
+            return Err(format!("{option} is for files, and --output - is standard output").into());
+        }
+    }
+    let policy = match existing {
+        arguments::Existing::Update => "update",
+        arguments::Existing::Verify => "verify",
+        _ => return Ok(()),
+    };
+    if files.remote_name {
+        let reason = "looks at the file before the server is asked, which is who names it";
+        return Err(format!("--existing {policy} cannot be used with --remote-name: it {reason}").into());
+    }
+    Ok(())
 }
 
 /// Parses a URL of the command line, which must be of a scheme that is known.

@@ -12,13 +12,22 @@ use crate::ganymede::{Finished, command, finish, start};
 
 /// Sends a signal to a run.
 fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
+    send(child.id(), name);
+}
+
+/// Interrupts a process.
+pub fn interrupt(process: u32) {
+    send(process, "INT");
+}
+
+fn send(process: u32, signal: &str) {
+    let status = Command::new("kill").args([format!("-{signal}"), process.to_string()]).status().unwrap();
     assert!(status.success());
 }
 
 /// Interrupts a run and waits until it ends, which must not take long.
 #[track_caller]
-fn interrupted(child: Child) -> Finished {
+pub fn interrupted(child: Child) -> Finished {
     signal(&child, "INT");
     finished_soon(child)
 }
@@ -37,6 +46,13 @@ fn finished_soon(child: Child) -> Finished {
     drop(ended);
     watching.join().unwrap();
     run.exited(130)
+}
+
+/// Ends a run without any warning.
+#[track_caller]
+pub fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn two_downloads_to_one_path_are_one_and_a_failure_that_was_never_sent() {
     let run = get_with_input(&folder, ["-i", "-", "--json", "-d", "d"], list).exited(1);
     let failed: Vec<_> = run.events().into_iter().filter(|event| event["event"] == "failed").collect();
     assert_eq!(failed.len(), 2);
-    assert!(failed.iter().all(|event| event["error"]["kind"] == "other" && event["attempts"] == 0));
+    assert!(failed.iter().all(|event| event["error"]["kind"] == "write" && event["attempts"] == 0));
     let message = failed[0]["error"]["message"].as_str().unwrap();
     assert!(message.contains("d/same is already the file of another download"), "{message}");
     assert_eq!((origin.requests("/2/same"), origin.requests("/3")), (0, 1));

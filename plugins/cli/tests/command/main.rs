@@ -10,14 +10,21 @@
 
 mod connections;
 mod credentials;
+mod existing;
 mod files;
 mod ganymede;
+mod guarding;
 mod interrupting;
+mod limits;
 mod lists;
 mod mirrors;
+mod naming;
 mod pages;
 mod patience;
 mod planning;
 mod reports;
+mod resuming;
+mod secrets;
+mod storing;
 mod usage;
 mod verification;

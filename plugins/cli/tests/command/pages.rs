@@ -15,7 +15,7 @@ fn completions_are_made_for_each_shell() {
         ("powershell", "Register-ArgumentCompleter"),
     ] {
         let page = run(&folder, ["completions", shell]).exited(0).text();
-        assert!(page.contains(text) && page.contains("mirror-list"), "{shell}: {page}");
+        assert!(page.contains(text) && page.contains("wait-for-space"), "{shell}: {page}");
     }
     run(&folder, ["completions", "tcl"]).exited(2).says("tcl");
 }
@@ -26,6 +26,7 @@ fn man_pages_are_in_the_output_of_the_build_and_can_be_printed() {
     let built = |name: &str| std::fs::read_to_string(format!("{}/man/{name}.1", env!("OUT_DIR"))).unwrap();
     assert!(built("ganymede").contains(".TH ganymede 1"));
     assert!(built("ganymede-get").contains("\\-\\-mirror\\-list"));
+    assert!(built("ganymede-get").contains("\\-\\-existing"));
     assert_eq!(run(&folder, ["man"]).exited(0).text(), built("ganymede"));
     assert_eq!(run(&folder, ["man", "get"]).exited(0).text(), built("ganymede-get"));
     assert_eq!(run(&folder, ["man", "completions"]).exited(0).text(), built("ganymede-completions"));

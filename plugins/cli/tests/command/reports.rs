@@ -17,7 +17,10 @@ fn a_success_is_an_event_with_all_that_is_known() {
     let run = get(&folder, ["--json", "-o", "d/f", "--digest", &format!("md5={md5}"), &url]).exited(0);
     assert_eq!(run.stderr, "");
     let event = run.event("succeeded");
-    assert_eq!(keys(&event), ["attempts", "digests", "event", "path", "seconds", "size", "source", "url"]);
+    assert_eq!(
+        keys(&event),
+        ["attempts", "digests", "event", "path", "resumed", "seconds", "size", "source", "url"]
+    );
     assert_eq!((&event["url"], &event["source"]), (&url.as_str().into(), &url.as_str().into()));
     assert_eq!(
         (&event["path"], &event["size"], &event["attempts"]),
@@ -26,7 +29,7 @@ fn a_success_is_an_event_with_all_that_is_known() {
     assert_eq!(event["digests"], serde_json::json!({"md5": md5, "sha256": digest("sha256", &bytes)}));
     assert!(event["seconds"].is_f64());
     let summary = run.events().pop().unwrap();
-    assert_eq!(keys(&summary), ["bytes", "event", "failed", "seconds", "succeeded"]);
+    assert_eq!(keys(&summary), ["bytes", "event", "failed", "kept", "seconds", "succeeded"]);
     assert_eq!((&summary["event"], &summary["bytes"]), (&"summary".into(), &5_000.into()));
 }
 
@@ -36,7 +39,7 @@ fn a_failure_is_an_event_with_its_reason_and_its_sources() {
     let url = origin.on("/file", Reply::error(418));
     let run = get(&folder, ["--json", &url]).exited(1);
     let event = run.event("failed");
-    assert_eq!(keys(&event), ["attempts", "error", "event", "path", "seconds", "sources", "url"]);
+    assert_eq!(keys(&event), ["attempts", "error", "event", "partial", "path", "seconds", "sources", "url"]);
     assert_eq!((&event["path"], &event["attempts"]), (&"file".into(), &1.into()));
     assert_eq!(keys(&event["error"]), ["kind", "message", "status"]);
     assert_eq!((&event["error"]["kind"], &event["error"]["status"]), (&"status".into(), &418.into()));
