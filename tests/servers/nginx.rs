@@ -1,96 +1,21 @@
-//! Servers of the real world: nginx as an origin, squid and tinyproxy as proxies.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+//! What nginx serves, and to whom.
 
 use std::io::{BufReader, Read};
-use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use ganymede::{
     Action, Algorithm, Batch, BufferWriter, ByteRange, Context, Digest, DigestValidation, Download,
-    ErrorKind, Event, FileWriter, HttpDownload, Limits, Protocol, Receipt, Reply, Request, RetryDelegate,
+    ErrorKind, Event, FileWriter, Limits, Protocol, Reply, Request, RetryDelegate,
 };
-use ganymede_kit::{Authority, Folder, closed_port, pattern, wait_until};
+use ganymede_kit::{Authority, pattern};
 
-/// A server in the foreground, which ends with the test.
-struct Daemon {
-    child: Child,
-    port: u16,
-    folder: Folder,
-}
-
-impl Daemon {
-    /// Starts a program with the configuration that `configure` writes for a folder and a port.
-    fn start(program: &str, configure: impl FnOnce(&Folder, u16) -> String, arguments: &[&str]) -> Self {
-        let (folder, port) = (Folder::new(), closed_port());
-        let configuration = folder.write("configuration", configure(&folder, port));
-        let mut child = Command::new(program)
-            // Servers are often not where other programs are.
-            .env("PATH", format!("{}:/usr/sbin:/sbin", env::var("PATH").unwrap_or_default()))
-            .args(arguments)
-            .arg(&configuration)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
-        wait_until("a server to listen", || {
-            let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "{program} ended: {ended:?}");
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        Self { child, port, folder }
-    }
-
-    /// An nginx that serves `content` of its folder by these further directives of its server.
-    fn nginx(listen: &str, directives: impl FnOnce(&Folder) -> String) -> Self {
-        let configure = |folder: &Folder, port| {
-            let path = folder.path().display();
-            fs::create_dir(folder.file("content")).unwrap();
-            format!(
-                "daemon off; master_process off; worker_processes 1; pid {path}/pid;
-                 error_log {path}/error.log; events {{ worker_connections 256; }}
-                 http {{
-                     access_log {path}/access.log; default_type application/octet-stream;
-                     client_body_temp_path {path}/body; proxy_temp_path {path}/proxy;
-                     fastcgi_temp_path {path}/fastcgi; uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;
-                     gzip on; gzip_types *; gzip_min_length 1;
-                     server {{ listen 127.0.0.1:{port} {listen}; root {path}/content; {} }}
-                 }}",
-                directives(folder)
-            )
-        };
-        Self::start("nginx", configure, &["-p", "/", "-c"])
-    }
-
-    fn url(&self, scheme: &str, path: &str) -> String {
-        format!("{scheme}://127.0.0.1:{}{path}", self.port)
-    }
-
-    fn log(&self, name: &str) -> String {
-        String::from_utf8(self.folder.read(name)).unwrap()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn get(url: &str) -> HttpDownload {
-    HttpDownload::get(url).unwrap().read_timeout(Duration::from_secs(60))
-}
-
-fn fetch(download: HttpDownload, context: &Context) -> (Vec<u8>, Receipt) {
-    let buffer = BufferWriter::new(64 << 20);
-    let receipt = download.writer(buffer.clone()).run(context).unwrap();
-    (buffer.take().unwrap(), receipt)
-}
+use crate::daemon::Daemon;
+use crate::{fetch, get};
 
 /// The digest that the system's own tool computes.
 fn sha256(path: &Path) -> Digest {
@@ -239,74 +164,4 @@ fn an_nginx_that_is_stopped_in_mid_body_is_an_incomplete_body() {
     assert!(matches!(error.kind(), ErrorKind::Incomplete) && error.is_transient(), "{error:?}");
     assert!(error.received() >= 1_000_000 && error.expected() == Some(20_000_000), "{error:?}");
     assert!(!target.exists());
-}
-
-/// A tinyproxy that wants a user and a password.
-fn tinyproxy() -> Daemon {
-    let configure = |folder: &Folder, port| {
-        let path = folder.path().display();
-        format!(
-            "Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\nBasicAuth amy secret\n\
-             LogFile \"{path}/access.log\"\nLogLevel Connect\nMaxClients 50\n"
-        )
-    };
-    Daemon::start("tinyproxy", configure, &["-d", "-c"])
-}
-
-/// A squid that wants a user and a password.
-fn squid() -> Daemon {
-    let configure = |folder: &Folder, port| {
-        let path = folder.path().display();
-        // The password is "secret"; squid changes to a user of its own, who must be able to write here.
-        folder.write("passwords", "amy:$apr1$ganymede$7kehAGOlZYMq4yWH1mdrb/\n");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        format!(
-            "http_port 127.0.0.1:{port}\npid_filename {path}/pid\ncache_log {path}/cache.log\n\
-             access_log stdio:{path}/access.log\nbuffered_logs off\ncoredump_dir {path}\nnetdb_filename none\n\
-             auth_param basic program /usr/lib/squid/basic_ncsa_auth {path}/passwords\n\
-             auth_param basic children 1\nacl known proxy_auth REQUIRED\nhttp_access allow known\n\
-             http_access deny all\nshutdown_lifetime 0 seconds\npinger_enable off\n"
-        )
-    };
-    Daemon::start("squid", configure, &["-N", "-f"])
-}
-
-/// Downloads through a proxy, by http and by https, with the right password and with a wrong one.
-fn passes(proxy: &Daemon, kinds: [&str; 2]) {
-    let authority = Authority::new("servers");
-    let plain = Daemon::nginx("", |_| String::new());
-    let secure = Daemon::nginx("ssl", |folder| {
-        let path = folder.path().display();
-        authority.server(&["127.0.0.1"]).write_to(folder.path(), "server");
-        format!("ssl_certificate {path}/server.crt; ssl_certificate_key {path}/server.key;")
-    });
-    let ca = authority.write_to(plain.folder.path(), "ca");
-    let through = |credentials: &str| format!("http://{credentials}@127.0.0.1:{}", proxy.port);
-    let context = Context::new();
-    for (server, scheme, kind) in [(&plain, "http", kinds[0]), (&secure, "https", kinds[1])] {
-        server.folder.write("content/file", pattern(1_000_000));
-        let url = server.url(scheme, "/file");
-        let download = get(&url).ca_certificate(&ca);
-        assert!(fetch(download.proxy(through("amy:secret")), &context).0 == pattern(1_000_000));
-        let download = get(&url).ca_certificate(&ca).proxy(through("amy:wrong"));
-        let error = download.writer(BufferWriter::new(1 << 20)).run(&context).unwrap_err();
-        assert_eq!(error.kind().name(), kind, "{error:?}");
-        assert_eq!(server.log("access.log").lines().count(), 1);
-    }
-    // A tunnel may be logged when it is closed.
-    drop(context);
-    wait_until("a tunnel in the log", || proxy.log("access.log").contains("CONNECT 127.0.0.1:"));
-}
-
-#[test]
-#[ignore = "needs nginx and squid, which tests/run installs"]
-fn squid_passes_http_and_https_on_to_nginx_for_who_knows_the_password() {
-    passes(&squid(), ["unauthorized", "unauthorized"]);
-}
-
-#[test]
-#[ignore = "needs nginx and tinyproxy, which tests/run installs"]
-fn tinyproxy_passes_http_and_https_on_to_nginx_for_who_knows_the_password() {
-    // It answers 401 instead of 407; of a tunnel that was refused, the client library tells nothing but a 407.
-    passes(&tinyproxy(), ["unauthorized", "connect"]);
 }
