@@ -18,8 +18,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How long nothing is tried when the space that is left cannot be known, as with a quota.
 const BLIND_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How much space is left at least for a content of unknown length, and beside one of a known one, in bytes.
-const RESERVE: u64 = 1 << 20;
+/// How much space is waited for when the length of the content is not known, in bytes.
+const SOME: u64 = 1 << 20;
 
 /// Waits for space when a disk is full, or a quota is used up, and then goes on where the download stopped.
 ///
@@ -55,8 +55,7 @@ impl SpaceDelegate {
     }
 
     fn wait(&self, request: &Request, error: &DownloadError, context: &Context) -> Result<(), Failure> {
-        let missing = error.expected().map(|expected| expected.saturating_sub(error.received()));
-        let wanted = missing.unwrap_or_default().saturating_add(RESERVE);
+        let wanted = error.expected().map_or(SOME, |expected| expected.saturating_sub(error.received()));
         let quota = error.failure().system() == Some(io::ErrorKind::QuotaExceeded);
         loop {
             let space = if quota { None } else { space(&self.folder) };

@@ -229,7 +229,9 @@ impl Partial {
         match record {
             None if self.noted => {
                 self.noted = false;
-                self.names.forget()
+                self.names.forget()?;
+                // It must not come back after a power cut beside other bytes than those it was about.
+                if self.flushed > 0 { durable::sync_folder(&self.names.note) } else { Ok(()) }
             }
             Some(_) if self.noted => self.note(),
             _ => Ok(()),
@@ -240,7 +242,7 @@ impl Partial {
         let length = self.file.write(block)?;
         self.written += length as u64;
         if self.record.is_some() && self.written >= self.note_at {
-            self.vouch();
+            self.vouch()?;
         }
         Ok(length)
     }
@@ -248,30 +250,38 @@ impl Partial {
     /// Notes what is there, now and then after making sure that it is.
     ///
     /// A note that cannot be made costs bytes after a crash and nothing else, so the download goes on.
-    fn vouch(&mut self) {
+    fn vouch(&mut self) -> io::Result<()> {
         let start = Instant::now();
-        let result = match (self.noted, start >= self.next_flush) {
-            (_, true) => self.flush(),
-            (false, false) => self.note(),
-            (true, false) => return,
-        };
-        if let Err(error) = result {
+        let due = start >= self.next_flush;
+        if self.noted && !due {
+            return Ok(());
+        }
+        let first = due && self.flushed == 0;
+        if due {
+            self.flush()?;
+        }
+        let noted = self.note();
+        let synced = |()| if first { durable::sync_folder(&self.names.note) } else { Ok(()) };
+        if let Err(error) = noted.and_then(synced) {
             tracing::debug!(note = %self.names.note.display(), %error, "cannot note what is there");
             self.note_at = u64::MAX;
         }
-        let now = Instant::now();
-        if now >= self.next_flush {
-            self.next_flush = now + FLUSH_INTERVAL.max((now - start).saturating_mul(FLUSH_SHARE));
+        if due {
+            let cost = start.elapsed();
+            self.next_flush = start + cost + FLUSH_INTERVAL.max(cost.saturating_mul(FLUSH_SHARE));
         }
+        Ok(())
     }
 
-    /// Makes sure that what is there survives a power cut, and only then claims it.
+    /// Makes sure that what is there survives a power cut, before that is claimed.
     fn flush(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
-        let first = self.flushed == 0;
+        if let Err(error) = self.file.sync_data() {
+            // The system tells this once, and nobody knows which bytes it is about: none of them counts any more.
+            let _ = self.keep(None);
+            return Err(error);
+        }
         self.flushed = self.written;
-        self.note()?;
-        if first { durable::sync_folder(&self.names.note) } else { Ok(()) }
+        Ok(())
     }
 
     /// Replaces the note in one step.
