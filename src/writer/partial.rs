@@ -1,7 +1,7 @@
 //! A file in the making, and what is kept of it when it is interrupted.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -69,6 +69,8 @@ impl Names {
 #[derive(Debug)]
 pub(super) struct Partial {
     file: File,
+    /// What the file was when it was locked: which one it is stays so.
+    metadata: Metadata,
     names: Names,
     record: Option<Record>,
     /// Whether there is a note on disk.
@@ -106,17 +108,19 @@ impl Partial {
                 }
                 Err(error) => return Err(error),
             };
-            if !lock(&file, &names.partial)? {
-                continue;
-            }
-            if !fresh && !is_ours(&file)? {
+            let Some(metadata) = lock(&file, &names.partial)? else { continue };
+            if !fresh && !is_ours(&metadata) {
                 fs::remove_file(&names.partial)?;
                 continue;
             }
             // First what vouches for the bytes, then the bytes; a note may have been left without any.
-            names.forget()?;
-            file.set_len(0)?;
-            break file;
+            if !fresh || fs::symlink_metadata(&names.note).is_ok() {
+                names.forget()?;
+            }
+            if metadata.len() > 0 {
+                file.set_len(0)?;
+            }
+            break (file, metadata);
         };
         Ok(Self::of(file, names, None, 0, 0))
     }
@@ -130,8 +134,8 @@ impl Partial {
         let file = loop {
             match options().open(&names.partial) {
                 Ok(file) => {
-                    if lock(&file, &names.partial)? {
-                        break file;
+                    if let Some(metadata) = lock(&file, &names.partial)? {
+                        break (file, metadata);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -143,11 +147,11 @@ impl Partial {
                 Err(_) => return Ok(None),
             }
         };
-        if !is_ours(&file)? {
+        if !is_ours(&file.1) {
             return Ok(None);
         }
         let note = read(&names.note).ok().and_then(|text| Note::parse(&text));
-        let length = file.metadata()?.len();
+        let length = file.1.len();
         let Some(note) = note else {
             // Dropped without a record, it is removed with its note.
             Self::of(file, names, None, length, 0).noted = true;
@@ -164,9 +168,16 @@ impl Partial {
         Ok((partial.written > 0).then_some(partial))
     }
 
-    fn of(file: File, names: &Names, record: Option<Record>, written: u64, flushed: u64) -> Self {
+    fn of(
+        (file, metadata): (File, Metadata),
+        names: &Names,
+        record: Option<Record>,
+        written: u64,
+        flushed: u64,
+    ) -> Self {
         Self {
             file,
+            metadata,
             names: names.clone(),
             record,
             noted: false,
@@ -304,7 +315,7 @@ impl Partial {
 
     /// Fails if another file has its name by now, be it that of another download.
     fn check(&self) -> io::Result<()> {
-        match is_same(&self.file, &self.names.partial)? {
+        match is_same(&self.metadata, &self.names.partial) {
             true => Ok(()),
             false => Err(io::Error::new(io::ErrorKind::NotFound, "what was written there is gone")),
         }
@@ -326,6 +337,9 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
+        if self.persisted && !self.noted {
+            return;
+        }
         let there = !self.persisted && self.check().is_ok();
         // Once its name is another's, so is the note.
         if !there && fs::symlink_metadata(&self.names.partial).is_ok() {
@@ -358,8 +372,8 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Keeps others from a file; false if it is not the one of that name any more.
-fn lock(file: &File, path: &Path) -> io::Result<bool> {
+/// Keeps others from a file, and returns what it is; nothing if it is not the one of that name any more.
+fn lock(file: &File, path: &Path) -> io::Result<Option<Metadata>> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -368,32 +382,32 @@ fn lock(file: &File, path: &Path) -> io::Result<bool> {
         // Some network file systems have no locks.
         Err(TryLockError::Error(error)) => tracing::debug!(path = %path.display(), %error, "cannot lock"),
     }
-    is_same(file, path)
+    let metadata = file.metadata()?;
+    Ok(is_same(&metadata, path).then_some(metadata))
 }
 
 /// Tells whether a file is the one of that name.
-fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+fn is_same(file: &Metadata, path: &Path) -> bool {
+    let there = fs::symlink_metadata(path);
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let (here, there) = (file.metadata()?, fs::symlink_metadata(path));
-        Ok(there.is_ok_and(|there| (there.dev(), there.ino()) == (here.dev(), here.ino())))
+        there.is_ok_and(|there| (there.dev(), there.ino()) == (file.dev(), file.ino()))
     }
     #[cfg(not(unix))]
-    Ok(path.exists() && file.metadata().is_ok())
+    there.is_ok_and(|there| there.file_type() == file.file_type())
 }
 
 /// Tells whether nobody else can have a hand in a file that was there before.
-fn is_ours(file: &File) -> io::Result<bool> {
-    let metadata = file.metadata()?;
+fn is_ours(file: &Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let mine = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.nlink() == 1;
-        Ok(metadata.is_file() && mine)
+        let mine = file.uid() == rustix::process::geteuid().as_raw() && file.nlink() == 1;
+        file.is_file() && mine
     }
     #[cfg(not(unix))]
-    Ok(metadata.is_file())
+    file.is_file()
 }
 
 /// Tells whether a file of ours is there that could not be opened: for want of descriptors, say.
@@ -405,7 +419,7 @@ fn is_passing(error: &io::Error, path: &Path) -> bool {
 fn read(note: &Path) -> io::Result<String> {
     let mut text = String::new();
     let file = options().write(false).open(note)?;
-    if !is_ours(&file)? {
+    if !is_ours(&file.metadata()?) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     file.take(LONGEST_NOTE).read_to_string(&mut text)?;
