@@ -20,8 +20,9 @@ use crate::workers::Workers;
 ///
 /// Downloads run on threads of the batch's own. One that waits for something else than its source, a host that wants
 /// to be left alone or the next attempt, gives its place to another: there may be as many threads as the backlog has
-/// downloads, and never more at work than at a time are to be. One that fails or panics is one failed plan. Dropping the batch, at
-/// any point, cancels what runs, waits for its threads and leaves nothing behind.
+/// downloads, and never more at work than at a time are to be. One that fails or panics is one failed plan. Dropping
+/// the batch, at any point, cancels what runs, waits for its threads and leaves nothing behind but what a
+/// [`FileWriter`](crate::FileWriter) keeps for the next run.
 ///
 /// ```
 /// use ganymede::{Batch, BufferWriter, FileDownload};
