@@ -81,8 +81,11 @@ enum Outcome<E> {
 /// let endless = std::iter::repeat_with(|| FileDownload::get("file:///x").unwrap().writer(BufferWriter::new(1)));
 /// let batch = Batch::new(endless);
 /// let handle = batch.cancel_handle();
-/// std::thread::spawn(move || handle.cancel());
-/// assert!(batch.last().is_some());
+/// for plan in batch {
+///     assert!(plan.result().is_err());
+///     let handle = handle.clone();
+///     std::thread::spawn(move || handle.cancel());
+/// }
 /// ```
 #[derive(Debug, Clone)]
 pub struct CancelHandle(CancelToken);

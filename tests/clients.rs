@@ -230,6 +230,22 @@ fn a_connection_that_the_server_closed_while_it_was_idle_is_replaced_without_a_f
 }
 
 #[test]
+fn a_request_that_an_old_connection_takes_along_to_its_end_is_sent_again_on_a_new_one() {
+    let origin = Origin::start();
+    // Closed without a byte: once on the connection of the first, which is old then, and never on a new one.
+    let good = || Reply::ok("content");
+    let url = origin.sequence("/file", [good(), Reply::raw(""), good(), Reply::raw(""), Reply::raw("")]);
+    let context = Context::new();
+    for _ in 0..2 {
+        assert_eq!(run(get(&url), &context).attempts(), 1);
+    }
+    assert_eq!((origin.requests("/file"), origin.connections()), (3, 2));
+    let error = get(&url).writer(BufferWriter::new(100)).run(&context).unwrap_err();
+    assert_eq!((error.kind().name(), error.attempts()), ("incomplete", 1));
+    assert_eq!((origin.requests("/file"), origin.connections()), (5, 3));
+}
+
+#[test]
 fn a_contexts_connections_end_with_it() {
     let origin = Origin::start();
     let url = origin.on("/file", Reply::ok("content"));

@@ -146,6 +146,9 @@ impl Exchange {
     }
 }
 
+/// How often a request is sent again at once because its connection had been idle, and was closed.
+const STALE: usize = 3;
+
 /// A request, ready to be sent.
 pub(super) struct Outgoing {
     pub(super) client: reqwest::Client,
@@ -161,9 +164,8 @@ impl Outgoing {
     /// Sends it and hands the answer over, block by block.
     async fn carry(self, pipe: &Pipe, connecting: &Connecting, share: &Share) -> Result<(), Failure> {
         let start = Instant::now();
-        let Self { client, request, url, wanted, .. } = &self;
-        let request = request.try_clone().ok_or_else(|| Failure::from(ErrorKind::Unsupported))?;
-        let mut response = self.head(client.execute(request), connecting, share, start).await?;
+        let Self { url, wanted, .. } = &self;
+        let mut response = self.answer(connecting, share, start).await?;
         share.received(Instant::now());
         let connected = connecting.time();
         let timing = Timing {
@@ -224,6 +226,32 @@ impl Outgoing {
             }
         }
         Err(self.too_late("body", 1))
+    }
+
+    /// Sends it, and waits for the head.
+    ///
+    /// A server may close a connection at any time while it is idle. Who is told so in answer to a request, which asks
+    /// for something and changes nothing, may send that again (RFC 9112 §9.3.1 and RFC 9110 §9.2.2).
+    async fn answer(
+        &self,
+        connecting: &Connecting,
+        share: &Share,
+        start: Instant,
+    ) -> Result<reqwest::Response, Failure> {
+        let mut again = 0;
+        loop {
+            let request = self.request.try_clone().ok_or_else(|| Failure::from(ErrorKind::Unsupported))?;
+            match self.head(self.client.execute(request), connecting, share, start).await {
+                Err(failure)
+                    if matches!(failure.kind(), ErrorKind::Incomplete)
+                        && connecting.until() == Some(None)
+                        && again < STALE =>
+                {
+                    again += 1;
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// Waits for the head: the time-out for reading begins when the connection is there.
