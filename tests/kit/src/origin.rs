@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read};
-use std::net::SocketAddr;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,10 +10,10 @@ use rustls::ServerConfig;
 
 use crate::delivery::deliver;
 use crate::identity::{Authority, Identity};
-use crate::ledger::{Ledger, Visit};
+use crate::ledger::Visit;
 use crate::received::Received;
 use crate::reply::Reply;
-use crate::server::Server;
+use crate::server::{Server, face};
 use crate::wire::Wire;
 
 /// A scripted HTTP/1.1 server on 127.0.0.1, plain or over TLS, that ends when dropped.
@@ -75,12 +73,6 @@ impl Origin {
         format!("{scheme}://{host}:{}{path}", self.server.address.port())
     }
 
-    /// The address it listens on.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.server.address
-    }
-
     /// Answers a path by this reply, from now on, and returns its URL.
     pub fn on(&self, path: &str, reply: Reply) -> String {
         self.sequence(path, [reply])
@@ -127,13 +119,7 @@ impl Origin {
     }
 }
 
-impl Deref for Origin {
-    type Target = Ledger;
-
-    fn deref(&self) -> &Ledger {
-        &self.server.ledger
-    }
-}
+face!(Origin);
 
 type Handler = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 

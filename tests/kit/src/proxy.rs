@@ -2,16 +2,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
-use std::ops::Deref;
 use std::sync::Arc;
 use std::thread;
 
 use crate::answer::Credentials;
 use crate::delivery::deliver;
-use crate::ledger::{Ledger, Visit};
+use crate::ledger::Visit;
 use crate::received::Received;
 use crate::reply::Reply;
-use crate::server::Server;
+use crate::server::{Server, face};
 use crate::wire::Wire;
 
 /// An HTTP proxy: it forwards requests in absolute form and opens tunnels for `CONNECT`, to this machine only.
@@ -47,24 +46,12 @@ impl Proxy {
         format!("http://{}", self.server.address)
     }
 
-    /// The address it listens on.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.server.address
-    }
-
     fn serve(credentials: Option<Credentials>) -> Self {
         Self { server: Server::start("kit-proxy", move |visit| serve(visit, credentials.as_ref())) }
     }
 }
 
-impl Deref for Proxy {
-    type Target = Ledger;
-
-    fn deref(&self) -> &Ledger {
-        &self.server.ledger
-    }
-}
+face!(Proxy);
 
 fn serve(visit: &Visit, credentials: Option<&Credentials>) -> io::Result<()> {
     let mut wire = Wire::plain(visit.socket());

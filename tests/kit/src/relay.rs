@@ -2,15 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::ops::Deref;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::ledger::{Ledger, Visit};
-use crate::server::{Server, loopback};
+use crate::ledger::Visit;
+use crate::server::{Server, face, loopback};
 
 /// What a [`Relay`] does to a connection.
 #[derive(Clone, Debug)]
@@ -83,26 +82,14 @@ impl Relay {
         Self { server: Server::listen("kit-relay", listener, serve) }
     }
 
-    /// The address it listens on.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.server.address
-    }
-
     /// A URL with this scheme and path that leads through it.
     #[must_use]
     pub fn url(&self, scheme: &str, path: &str) -> String {
-        format!("{scheme}://{}{path}", self.server.address)
+        self.server.url(scheme, path)
     }
 }
 
-impl Deref for Relay {
-    type Target = Ledger;
-
-    fn deref(&self) -> &Ledger {
-        &self.server.ledger
-    }
-}
+face!(Relay);
 
 fn serve(visit: &Visit, to: SocketAddr, passage: &Passage) -> io::Result<()> {
     let client = visit.socket();

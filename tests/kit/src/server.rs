@@ -16,7 +16,35 @@ pub(crate) struct Server {
     listening: Option<JoinHandle<()>>,
 }
 
+/// Gives a kind of server, which has its `server` in a field of that name, the face that all have.
+macro_rules! face {
+    ($kind:ident) => {
+        impl $kind {
+            /// The address it listens on.
+            #[must_use]
+            pub fn address(&self) -> std::net::SocketAddr {
+                self.server.address
+            }
+        }
+
+        impl std::ops::Deref for $kind {
+            type Target = crate::ledger::Ledger;
+
+            fn deref(&self) -> &crate::ledger::Ledger {
+                &self.server.ledger
+            }
+        }
+    };
+}
+
+pub(crate) use face;
+
 impl Server {
+    /// A URL with this scheme and path that leads to it.
+    pub(crate) fn url(&self, scheme: &str, path: &str) -> String {
+        format!("{scheme}://{}{path}", self.address)
+    }
+
     /// Starts threads called `name` that call `serve` for each connection.
     ///
     /// The connection is over when the visit is dropped; `serve` must not keep its socket longer.

@@ -2,14 +2,12 @@
 
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::ops::Deref;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::ledger::Ledger;
 use crate::relay::{Passage, Relay};
-use crate::server::Server;
+use crate::server::{Server, face};
 
 /// A server that accepts connections and never answers, so that a TLS handshake or a first reply stalls.
 ///
@@ -35,26 +33,14 @@ impl Silent {
         Self { server }
     }
 
-    /// The address it listens on.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.server.address
-    }
-
     /// A URL with this scheme and path that leads to it.
     #[must_use]
     pub fn url(&self, scheme: &str, path: &str) -> String {
-        format!("{scheme}://{}{path}", self.server.address)
+        self.server.url(scheme, path)
     }
 }
 
-impl Deref for Silent {
-    type Target = Ledger;
-
-    fn deref(&self) -> &Ledger {
-        &self.server.ledger
-    }
-}
+face!(Silent);
 
 /// A listener whose queue is full and not emptied, so that connecting to it stalls.
 ///
