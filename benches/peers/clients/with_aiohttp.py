@@ -13,6 +13,7 @@ import ssl
 from pathlib import Path
 
 import aiohttp
+from arguments import parser
 
 BLOCK = 256 * 1024
 
@@ -48,14 +49,10 @@ async def fetch_all(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("list", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("connections", type=int)
-    parser.add_argument("--certificate")
-    parser.add_argument("--digests", default="")
-    parser.add_argument("--threads", action="store_true")
-    asyncio.run(fetch_all(parser.parse_args()))
+    known = parser()
+    known.add_argument("--digests", default="")
+    known.add_argument("--threads", action="store_true")
+    asyncio.run(fetch_all(known.parse_args()))
 
 
 if __name__ == "__main__":

@@ -5,23 +5,17 @@ with_requests.py LIST FOLDER CONNECTIONS [--certificate FILE]
 A line of the list is a URL and a name.
 """
 
-import argparse
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import requests
+from arguments import parser
 
 BLOCK = 256 * 1024
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("list", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("connections", type=int)
-    parser.add_argument("--certificate")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     threads = threading.local()
 
     def fetch(line: str) -> None:
