@@ -159,7 +159,7 @@ macro_rules! settings {
             #[must_use]
             pub fn cancel_handle(&self) -> CancelHandle {
                 let $batch = self;
-                CancelHandle($inner.context.token())
+                CancelHandle($inner.context.token().clone())
             }
 
             /// Returns the counters of this batch.

@@ -77,13 +77,13 @@ struct Flight<T> {
 }
 
 impl Context {
-    /// Makes an empty context without limits.
+    /// Makes an empty context with the default [`Limits`].
     #[must_use]
     pub fn new() -> Self {
         Self::with_limits(Limits::new())
     }
 
-    /// Makes an empty context with limits on its connections.
+    /// Makes an empty context that treats hosts as these limits say.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         let room = Room {
@@ -106,11 +106,7 @@ impl Context {
     }
 
     /// Returns the token alone, for who must not keep the room alive.
-    pub(crate) fn token(&self) -> CancelToken {
-        self.token.clone()
-    }
-
-    pub(crate) fn token_ref(&self) -> &CancelToken {
+    pub(crate) fn token(&self) -> &CancelToken {
         &self.token
     }
 

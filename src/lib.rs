@@ -48,8 +48,12 @@
 //! [`RetryDelegate`], failing over a [`MirrorDelegate`], and what they cannot repair is returned as a
 //! [`DownloadError`] with the history of all attempts.
 //!
-//! A [`Context`] is the room that downloads share: clients with their connections, sessions, mirror lists, [`Limits`];
-//! and the token that cancels them. HTTP goes through [`reqwest`], which is re-exported: [`Http`] has the common
+//! What a broken attempt has received is gone on with by the next one, if a validator or an expected digest proves that
+//! it is the same content. An output may keep it, with a [`Record`] of what proves it, for a later run to go on: a
+//! [`FileWriter`] does.
+//!
+//! A [`Context`] is the room that downloads share: clients with their connections, sessions, mirror lists; the
+//! [`Limits`] by which hosts are treated; and the token that cancels them. HTTP goes through [`reqwest`], which is re-exported: [`Http`] has the common
 //! settings as builder methods and hooks for all others, and a `reqwest::blocking::Client` of your own is a protocol
 //! as it is.
 

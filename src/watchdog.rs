@@ -67,7 +67,7 @@ impl Watchdog {
         }
         self.start()?;
         let context = context.child();
-        let (token, pace, verdict) = (context.token(), Mutex::default(), Mutex::default());
+        let (token, pace, verdict) = (context.token().clone(), Mutex::default(), Mutex::default());
         let watched = Arc::new(Watched { token, deadline, speed, pace, verdict });
         let mut state = self.kennel.state.lock();
         let id = state.next;

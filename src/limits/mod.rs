@@ -48,7 +48,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Makes limits that limit nothing.
+    /// Makes limits with their defaults: any number of connections and bytes, and hosts that ask for it or fail are left
+    /// alone.
     #[must_use]
     pub fn new() -> Self {
         Self {

@@ -114,7 +114,7 @@ impl Places {
                 waiter.poke();
             }
         });
-        let mut parking = Parking::new(context.token_ref());
+        let mut parking = Parking::new(context.token());
         loop {
             let now = Instant::now();
             let next = self.state.lock().look(&self.limits, key, Some(waiter), now);
