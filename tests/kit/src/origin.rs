@@ -18,7 +18,8 @@ use crate::wire::Wire;
 
 /// A scripted HTTP/1.1 server on 127.0.0.1, plain or over TLS, that ends when dropped.
 ///
-/// It is asked for what it has seen through its [`Ledger`]. A target is looked up exactly as it came, then without
+/// It is asked for what it has seen through its [`Ledger`](crate::Ledger).
+/// A target is looked up exactly as it came, then without
 /// its query, then among the prefixes, the longest first; what is not found is a 404. Connections are kept alive.
 ///
 /// ```

@@ -41,7 +41,7 @@ pub enum Break {
 
 /// A server that passes connections on to another one, and breaks them by its script.
 ///
-/// It knows nothing of what passes: HTTP, a TLS handshake, anything. Its [`Ledger`] counts connections.
+/// It knows nothing of what passes: HTTP, a TLS handshake, anything. Its [`Ledger`](crate::Ledger) counts connections.
 ///
 /// ```
 /// use ganymede_kit::{Break, Origin, Passage, Relay, Reply};
