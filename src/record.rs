@@ -142,8 +142,13 @@ impl FromStr for Record {
         let (mut validator, mut modified, mut total, mut range) = (None, None, None, None);
         let mut disposition = None;
         let (mut expected, mut stated) = (Vec::new(), Vec::new());
-        for line in text.lines() {
+        // Not `lines`, which takes a carriage return for a part of the line's end, so that what is written again is read
+        // as something else.
+        for line in text.split_terminator('\n') {
             let bad = || ParseRecordError::Line(line.to_owned());
+            if line.contains(|c: char| c.is_control() && c != '\t') {
+                return Err(bad());
+            }
             let (key, value) = line.split_once(' ').ok_or_else(bad)?;
             let digest = || value.parse::<Digest>().map_err(|_| bad());
             match key {
@@ -248,6 +253,7 @@ mod tests {
             ("url ", "uri "),
             ("1994", "19x4"),
             ("source sha256:", "source sha256:00"),
+            ("host https://example.org:443", "host https://example.org:443\r"),
         ] {
             let bad = good.replace(from, to);
             assert!(bad.parse::<Record>().is_err(), "{bad}");
