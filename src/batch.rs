@@ -1,5 +1,6 @@
 //! Many downloads at once, as an iterator.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -62,6 +63,9 @@ pub struct TryBatch<'a, D: Download, E> {
     source: Option<Box<dyn Iterator<Item = Result<D, E>> + 'a>>,
     /// How the source ended, other than just ending; told when all earlier downloads were handed out.
     outcome: Option<Outcome<E>>,
+    /// What is finished and was not handed out.
+    ready: VecDeque<Plan<D>>,
+    /// How many are in memory.
     alive: usize,
     backlog: usize,
     context: Context,
@@ -119,6 +123,7 @@ impl<'a, D: Download + 'static> Batch<'a, D> {
         TryBatch {
             source: Some(Box::new(downloads.into_iter())),
             outcome: None,
+            ready: VecDeque::new(),
             alive: 0,
             backlog: 64,
             context: Context::new(),
@@ -136,6 +141,36 @@ macro_rules! settings {
             pub fn concurrency(mut self, downloads: usize) -> Self {
                 let $batch = &mut self;
                 $inner.workers.set_concurrency(downloads.max(1));
+                self
+            }
+
+            /// Lets the batch find out how many downloads at a time are best, up to `most`.
+            ///
+            /// It begins with 4, runs more while that makes everything faster, and now and then tries a few more or
+            /// fewer. Each download counts that ends, and each byte that arrives. When a host which has answered
+            /// before pushes back, by 429, 503, refused connections or time-outs, fewer run for a while, unless it
+            /// is one of many that are asked. What runs is never interrupted for that, and [`Limits::per_host`]
+            /// holds in any case.
+            ///
+            /// Not more run than the [backlog](Self::backlog) has: twice as many should fit into it. How many run at
+            /// a time at present, [`Counters::concurrency`] says.
+            ///
+            /// ```
+            /// use ganymede::{Batch, BufferWriter, FileDownload};
+            ///
+            /// let get = |n| FileDownload::get(&format!("file:///no/such/{n}")).unwrap().writer(BufferWriter::new(1));
+            /// let mut batch = Batch::new((0..100).map(get)).adaptive(32);
+            /// let counters = batch.counters();
+            /// assert_eq!(counters.concurrency(), 4);
+            /// assert!(batch.all(|plan| plan.result().is_err()));
+            /// assert!((1..=32).contains(&counters.concurrency()));
+            /// ```
+            ///
+            /// [`Limits::per_host`]: crate::Limits::per_host
+            #[must_use]
+            pub fn adaptive(mut self, most: usize) -> Self {
+                let $batch = &mut self;
+                $inner.workers.adapt(most.max(1));
                 self
             }
 
@@ -190,7 +225,10 @@ impl<D: Download + 'static, E> Iterator for TryBatch<'_, D, E> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(plan) = self.workers.finished() {
+            if self.ready.is_empty() {
+                self.ready = self.workers.finished();
+            }
+            if let Some(plan) = self.ready.pop_front() {
                 self.alive -= 1;
                 return Some(Ok(plan));
             }
@@ -198,7 +236,7 @@ impl<D: Download + 'static, E> Iterator for TryBatch<'_, D, E> {
                 && let Some(download) = self.pull()
             {
                 self.alive += 1;
-                self.workers.enqueue(download, &self.context);
+                Workers::enqueue(&self.workers, download, &self.context);
                 continue;
             }
             if self.alive == 0 {
@@ -207,7 +245,7 @@ impl<D: Download + 'static, E> Iterator for TryBatch<'_, D, E> {
                     Outcome::Panicked(panic) => resume_unwind(panic),
                 };
             }
-            self.workers.wait();
+            self.ready = Workers::wait(&self.workers, &self.context);
         }
     }
 }
@@ -250,7 +288,7 @@ impl<D: Download> fmt::Debug for Batch<'_, D> {
 impl<D: Download, E> fmt::Debug for TryBatch<'_, D, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
-            .field("concurrency", &self.workers.concurrency())
+            .field("concurrency", &self.workers.counters().concurrency())
             .field("backlog", &self.backlog)
             .field("alive", &self.alive)
             .finish_non_exhaustive()

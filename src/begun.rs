@@ -155,6 +155,11 @@ impl Begun {
         if self.range != request.range() || offset == 0 {
             return None;
         }
+        self.rest(request, offset, identified)
+    }
+
+    /// Returns the request for the bytes from `offset` on, if that can be proved: also of one who has none yet.
+    pub(crate) fn rest(&self, request: &Request, offset: u64, identified: bool) -> Option<Request> {
         let same_source = self.source.is(request.url());
         let guard = match &self.validator {
             Some(Validator::LastModified(_)) if !same_source => None,

@@ -166,6 +166,11 @@ impl Context {
         self.room.places.take(request, self)
     }
 
+    /// Returns how often a host has shown that it is asked for too much at once.
+    pub(crate) fn congestions(&self) -> u64 {
+        self.room.places.congestions()
+    }
+
     /// Returns what a body from this URL spends from, if there is a limit on the bytes of a second.
     pub(crate) fn meter(&self, url: &Url) -> Option<Meter> {
         self.room.places.meter(url)

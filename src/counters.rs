@@ -1,6 +1,6 @@
 //! How far a batch is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::DownloadError;
 use crate::transfer::Receipt;
@@ -18,14 +18,25 @@ use crate::transfer::Receipt;
 /// ```
 #[derive(Debug, Default)]
 pub struct Counters {
+    concurrency: AtomicUsize,
     pulled: AtomicU64,
     running: AtomicU64,
     succeeded: AtomicU64,
     failed: AtomicU64,
+    received: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl Counters {
+    pub(crate) fn set_concurrency(&self, downloads: usize) {
+        self.concurrency.store(downloads, Ordering::Relaxed);
+    }
+
+    /// Some bytes have come.
+    pub(crate) fn receive(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// One more was pulled from the caller's iterator.
     pub(crate) fn pull(&self) {
         self.pulled.fetch_add(1, Ordering::Relaxed);
@@ -53,6 +64,13 @@ impl Counters {
         self.running.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Returns how many downloads may run at a time now, not counting those that wait for something else than their
+    /// source; it changes while an [adaptive](crate::Batch::adaptive) batch runs.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.concurrency.load(Ordering::Relaxed)
+    }
+
     /// Returns how many downloads were pulled from the caller's iterator.
     #[must_use]
     pub fn pulled(&self) -> u64 {
@@ -75,6 +93,13 @@ impl Counters {
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many bytes all downloads have received, those that run or have failed included, and not those that
+    /// an earlier run has kept.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Returns how many bytes those that have succeeded have.

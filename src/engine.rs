@@ -1,44 +1,34 @@
 //! The engine: open, send, begin, read, check, write, commit, repair. It is written once, here.
 
-use std::io::{self, BufRead};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
-use url::Url;
-
-use crate::begun::Proof;
 use crate::context::Context;
-use crate::copy::{Copy, Specification, restarts};
+use crate::copy::{Copy, Specification};
+use crate::download::Download;
 use crate::error::{Attempt, DownloadError, redacted};
 use crate::event::{Action, Event, EventHandler};
 use crate::failure::{ErrorKind, Failure};
 use crate::limits::spoken;
 use crate::monitor::{DownloadMonitor, Phase};
 use crate::protocol::Protocol;
-use crate::reply::{Head, Reply, Timing};
 use crate::request::{Method, Request};
+use crate::timing::{Timing, timed};
 use crate::transfer::{Receipt, Transfer};
 use crate::watchdog::Watch;
 
 /// One run of a download, with a request of its own, so that a second run starts from the caller's.
 pub(crate) struct Run<'a, P> {
-    transfer: &'a mut Transfer<P>,
-    context: &'a Context,
-    request: Request,
+    pub(crate) transfer: &'a mut Transfer<P>,
+    pub(crate) context: &'a Context,
+    pub(crate) request: Request,
     /// What stops the attempt under way on time.
-    watch: Option<Watch>,
-}
-
-/// What a source has to say to a request.
-#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
-enum Answer {
-    Reply(Reply),
-    /// Nothing is lacking.
-    Whole,
+    pub(crate) watch: Option<Watch>,
+    /// Where the time of the attempt under way has gone.
+    pub(crate) timing: Timing,
 }
 
 /// Why an attempt ended without a content.
-enum Broken {
+pub(crate) enum Broken {
     /// It is of no use any more.
     Failed(Failure),
     /// Its source broke off: what is there may be gone on with.
@@ -69,7 +59,8 @@ impl<'a, P: Protocol> Run<'a, P> {
     pub(crate) fn new(transfer: &'a mut Transfer<P>, context: &'a Context) -> Self {
         let mut request = transfer.request.clone();
         request.set_deadline(transfer.deadline.and_then(|deadline| Instant::now().checked_add(deadline)));
-        Self { transfer, context, request, watch: None }
+        request.set_identified(transfer.identifies());
+        Self { transfer, context, request, watch: None, timing: Timing::default() }
     }
 
     pub(crate) fn drive(mut self) -> Result<Receipt, DownloadError> {
@@ -111,6 +102,7 @@ impl<'a, P: Protocol> Run<'a, P> {
         let mut copy = None;
         for attempt in 1..=self.transfer.attempts {
             self.watched(|monitor| monitor.sending(attempt));
+            self.timing = Timing::default();
             // As the delegates named it: what a handler makes of it for sending, a signature say, is not its name.
             let source = self.request.url().clone();
             self.watch = match self.context.watch(self.request.deadline(), self.transfer.min_speed) {
@@ -124,7 +116,7 @@ impl<'a, P: Protocol> Run<'a, P> {
                 Err(broken) => broken.because(verdict),
             };
             let (received, expected) = copy.as_ref().map_or((0, None), |copy| (copy.size(), copy.expected()));
-            let mixed = copy.as_ref().is_some_and(Copy::is_mixed);
+            let mixed = self.request.is_mixed() || copy.as_ref().is_some_and(Copy::is_mixed);
             let (failure, wanted) = match broken {
                 Broken::Cut(failure) => (failure, None),
                 Broken::Failed(failure) => {
@@ -140,11 +132,14 @@ impl<'a, P: Protocol> Run<'a, P> {
             };
             if self.context.is_cancelled() {
                 // Whatever the socket says: it was cut by the cancelling.
-                error.attempted(Attempt::new(&source, Failure::cancelled(), received, mixed), expected);
+                error.attempted(
+                    Attempt::new(&source, Failure::cancelled(), received, mixed, self.timing),
+                    expected,
+                );
                 return Err(error);
             }
             tracing::debug!(source = %redacted(&source), attempt, %failure, "attempt failed");
-            error.attempted(Attempt::new(&source, failure, received, mixed), expected);
+            error.attempted(Attempt::new(&source, failure, received, mixed, self.timing), expected);
             self.watched(|monitor| monitor.enter(Phase::Repairing));
             let mut failed = Event::Error { request: &mut self.request, error: &error };
             let after = match (ask(&mut self.transfer.handlers, &mut failed, self.context), wanted) {
@@ -162,7 +157,7 @@ impl<'a, P: Protocol> Run<'a, P> {
     }
 
     /// Returns the context that the attempt under way runs in.
-    fn here(&self) -> &Context {
+    pub(crate) fn here(&self) -> &Context {
         self.watch.as_ref().map_or(self.context, Watch::context)
     }
 
@@ -200,21 +195,23 @@ impl<'a, P: Protocol> Run<'a, P> {
         let there = copy.continuation(&self.request).map_or(0, |_| copy.size());
         self.watched(|monitor| monitor.received(there));
         let mut end = self.exchange(&mut copy);
-        // What was gone on with may have been of another content; what is fetched in one go is not.
+        // What was gone on with, or came from several sources, may have been of another content; what is fetched in one
+        // go from one of them is not.
         if let Err(Broken::Failed(failure)) = &end
-            && copy.is_doubtful()
+            && (copy.is_doubtful() || self.request.is_mixed())
             && matches!(failure.kind(), ErrorKind::Validation(_))
         {
             tracing::debug!(%failure, "what was gone on with is of no use: starting again");
+            self.request.ask_alone();
             end = self.start_again(&mut copy).map_err(Broken::from).and_then(|()| self.exchange(&mut copy));
         }
         match end {
-            Ok((head, timing)) => {
-                let (facts, warnings) = copy.commit()?;
+            Ok(head) => {
+                let (facts, warnings) = timed(&mut self.timing.committing, || copy.commit())?;
                 for warning in &warnings {
                     tracing::warn!(source = %self.request.display_url(), "{warning}");
                 }
-                let source = self.request.display_url();
+                let (source, timing) = (self.request.display_url(), self.timing);
                 Ok(Receipt { facts, head, source, attempts: attempt, timing, warnings })
             }
             Err(broken) => {
@@ -225,14 +222,15 @@ impl<'a, P: Protocol> Run<'a, P> {
     }
 
     /// Fails if the run is over, for a reason that what was received is none the worse for.
-    fn go_on(&self) -> Result<(), Broken> {
+    pub(crate) fn go_on(&self) -> Result<(), Broken> {
         self.here().check().and_then(|()| self.request.check_deadline()).map_err(Broken::Cut)
     }
 
     /// Opens the state of a new copy.
-    fn open(&self) -> Result<Copy, Failure> {
+    fn open(&mut self) -> Result<Copy, Failure> {
+        self.request.begin_copy();
         let wanted = self.transfer.monitors.iter().flat_map(DownloadMonitor::algorithms).copied();
-        Copy::open(Specification {
+        let of = Specification {
             // Of a head alone nothing is written, and nothing that is kept is the worse for it.
             writer: self.transfer.writer.as_deref().filter(|_| self.request.method() == Method::Get),
             validations: &self.transfer.validations,
@@ -240,165 +238,18 @@ impl<'a, P: Protocol> Run<'a, P> {
             url: self.transfer.request.url(),
             limit: self.transfer.max_size,
             resume: self.transfer.resume,
-        })
+        };
+        timed(&mut self.timing.writing, || Copy::open(of))
     }
 
     /// Opens a new copy in place of one that is of no use.
-    fn start_again(&self, copy: &mut Copy) -> Result<(), Failure> {
+    pub(crate) fn start_again(&mut self, copy: &mut Copy) -> Result<(), Failure> {
         copy.discard();
         *copy = self.open()?;
         Ok(())
     }
 
-    /// Sends, receives and verifies, so that the copy is ready to be committed.
-    fn exchange(&mut self, copy: &mut Copy) -> Result<(Head, Timing), Broken> {
-        let reply = match self.send(copy)? {
-            Answer::Reply(reply) => reply,
-            Answer::Whole => {
-                copy.catch_up()?;
-                copy.verify()?;
-                let head = Head::new(self.request.url()).with_length(Some(copy.size()));
-                return Ok((head, Timing::default()));
-            }
-        };
-        let received_head = Instant::now();
-        let mut timing = reply.timing();
-        let (head, body) = reply.into_parts();
-        heed(ask(&mut self.transfer.handlers, &mut Event::Replied { head: &head }, self.context))?;
-        let offset = copy.begin(&head, &self.request)?;
-        self.watched(|monitor| monitor.receiving(offset, copy.expected()));
-        if let Some(body) = body {
-            self.receive(copy, body, head.url())?;
-            timing.receiving = received_head.elapsed();
-            copy.verify()?;
-            // The last look: what is committed after it counts as downloaded.
-            self.here().check().map_err(Broken::Cut)?;
-        } else {
-            copy.abandon(&head);
-        }
-        Ok((head, timing))
-    }
-
-    /// Asks for what the copy still lacks; if what comes does not continue it, for everything.
-    fn send(&self, copy: &mut Copy) -> Result<Answer, Broken> {
-        if self.transfer.writer.is_none() && self.request.method() == Method::Get {
-            return Err(no_writer().into());
-        }
-        if copy.is_received(&self.request) {
-            return Ok(Answer::Whole);
-        }
-        if let Some(rest) = copy.continuation(&self.request)
-            && self.replayed(copy)?
-        {
-            if let Some(answer) = self.send_rest(copy, rest)? {
-                return Ok(answer);
-            }
-            tracing::debug!(source = %self.request.display_url(), "cannot go on there: starting again");
-        }
-        let reply = match self.transfer.protocol.send(&self.request, self.here()) {
-            Ok(reply) => reply,
-            // Another source, or a later run, may still go on with what is there.
-            Err(failure) => return Err(Broken::Cut(failure)),
-        };
-        if restarts(&reply, &self.request) {
-            if copy.has_begun() {
-                self.start_again(copy)?;
-            }
-            return Ok(Answer::Reply(reply));
-        }
-        let head = reply.head();
-        let message = match (head.offset(), self.request.range()) {
-            (0, Some(range)) => format!("the source sent everything instead of {range}"),
-            (offset, Some(range)) => format!("the source sent the bytes from {offset} instead of {range}"),
-            (offset, None) => format!("the source sent the bytes from {offset} although all were asked for"),
-        };
-        Err(Failure::new(ErrorKind::Unsupported, message).into())
-    }
-
-    /// Feeds what an earlier run has kept through the checks; false if it turns out to be of no use.
-    fn replayed(&self, copy: &mut Copy) -> Result<bool, Broken> {
-        let go_on = || self.here().check().and_then(|()| self.request.check_deadline());
-        let Err(failure) = copy.replay(go_on) else { return Ok(true) };
-        self.go_on()?;
-        tracing::debug!(%failure, "what was kept is of no use");
-        self.start_again(copy)?;
-        Ok(false)
-    }
-
-    /// Asks for what the copy lacks; `None` if the source does not go on with it.
-    fn send_rest(&self, copy: &mut Copy, mut rest: Request) -> Result<Option<Answer>, Broken> {
-        let mut proof = Proof::Asked;
-        loop {
-            match self.transfer.protocol.send(&rest, self.here()) {
-                Ok(reply) if reply.has_body() && copy.continues(reply.head(), &self.request, proof) => {
-                    return Ok(Some(Answer::Reply(reply)));
-                }
-                Ok(reply)
-                    if proof == Proof::Asked
-                        && rest.if_range().is_some()
-                        && copy.is_same_content(reply.head()) =>
-                {
-                    tracing::debug!(source = %self.request.display_url(), "asking for the range alone");
-                    rest.set_if_range(None);
-                    proof = Proof::Stated;
-                }
-                Ok(reply) => {
-                    let everything = reply.head().offset() == 0 && restarts(&reply, &self.request);
-                    if everything {
-                        self.start_again(copy)?;
-                    }
-                    return Ok(everything.then_some(Answer::Reply(reply)));
-                }
-                Err(failure) if failure.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
-                    return Ok(copy.is_whole(&failure).then_some(Answer::Whole));
-                }
-                // There are no parts at all, or none for this request.
-                Err(failure)
-                    if matches!(failure.kind(), ErrorKind::Unsupported | ErrorKind::Status)
-                        && !failure.is_transient() =>
-                {
-                    return Ok(None);
-                }
-                Err(failure) => return Err(Broken::Cut(failure)),
-            }
-        }
-    }
-
-    fn receive(
-        &mut self,
-        copy: &mut Copy,
-        mut body: Box<dyn BufRead + Send>,
-        from: &Url,
-    ) -> Result<(), Broken> {
-        let total = copy.expected();
-        let meter = self.context.meter(from);
-        loop {
-            self.go_on()?;
-            let filled = match &self.watch {
-                Some(watch) => watch.fill(&mut *body),
-                None => body.fill_buf(),
-            };
-            let block = match filled {
-                Ok([]) => return copy.complete().map_err(Broken::Cut),
-                Ok(block) => block,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Broken::Cut(error.into())),
-            };
-            let length = block.len();
-            copy.take(block)?;
-            copy.put(block)?;
-            if let Some(meter) = &meter {
-                meter.spend(length, &self.request, self.here()).map_err(Broken::Cut)?;
-            }
-            let received = copy.size();
-            self.watched(|monitor| monitor.received(received));
-            let mut fetched = Event::Fetched { block, received, total };
-            heed(ask(&mut self.transfer.handlers, &mut fetched, self.context))?;
-            body.consume(length);
-        }
-    }
-
-    fn watched(&self, change: impl Fn(&DownloadMonitor)) {
+    pub(crate) fn watched(&self, change: impl Fn(&DownloadMonitor)) {
         self.transfer.monitors.iter().for_each(change);
     }
 }
@@ -412,12 +263,16 @@ impl<P> Drop for Run<'_, P> {
     }
 }
 
-fn no_writer() -> Failure {
+pub(crate) fn no_writer() -> Failure {
     Failure::new(ErrorKind::Unsupported, "the download has no writer: set one before it is run")
 }
 
 /// Asks the handlers in order, until one acts.
-fn ask(handlers: &mut [Box<dyn EventHandler>], event: &mut Event<'_>, context: &Context) -> Action {
+pub(crate) fn ask(
+    handlers: &mut [Box<dyn EventHandler>],
+    event: &mut Event<'_>,
+    context: &Context,
+) -> Action {
     for handler in handlers {
         match handler.handle(event, context) {
             Action::Continue => {}
@@ -428,7 +283,7 @@ fn ask(handlers: &mut [Box<dyn EventHandler>], event: &mut Event<'_>, context: &
 }
 
 /// Fails the attempt, if a handler wants that: what it has is what the handler does not want.
-fn heed(action: Action) -> Result<(), Broken> {
+pub(crate) fn heed(action: Action) -> Result<(), Broken> {
     match action {
         Action::Continue => Ok(()),
         Action::Fail(reason) => Err(Broken::Failed(reason)),

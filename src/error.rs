@@ -8,6 +8,7 @@ use http::StatusCode;
 use url::Url;
 
 use crate::failure::{ErrorKind, Failure};
+use crate::timing::Timing;
 
 /// One failed attempt in the history of a run.
 ///
@@ -26,11 +27,18 @@ pub struct Attempt {
     failure: Failure,
     received: u64,
     continued: bool,
+    timing: Timing,
 }
 
 impl Attempt {
-    pub(crate) fn new(source: &Url, failure: Failure, received: u64, continued: bool) -> Self {
-        Self { source: redacted(source), failure, received, continued }
+    pub(crate) fn new(
+        source: &Url,
+        failure: Failure,
+        received: u64,
+        continued: bool,
+        timing: Timing,
+    ) -> Self {
+        Self { source: redacted(source), failure, received, continued, timing }
     }
 
     /// Returns the source that was asked, without credentials.
@@ -55,6 +63,12 @@ impl Attempt {
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Returns where its time has gone.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
     }
 }
 

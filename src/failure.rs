@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::error::DownloadError;
+use crate::timing::Timing;
 use crate::validation::ValidationError;
 
 /// What kind of thing went wrong.
@@ -135,6 +136,7 @@ struct Inner {
     total: Option<u64>,
     system: Option<io::ErrorKind>,
     transient: Option<bool>,
+    timing: Timing,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -154,6 +156,7 @@ impl Failure {
             total: None,
             system: None,
             transient: None,
+            timing: Timing::default(),
             source: None,
         }))
     }
@@ -214,6 +217,13 @@ impl Failure {
         self
     }
 
+    /// Says where the time went that it took to fail before a head was there, as far as that is known.
+    #[must_use]
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.0.timing = timing;
+        self
+    }
+
     /// Overrides what the kind says about [`is_transient`](Self::is_transient).
     #[must_use]
     pub fn transient(mut self, transient: bool) -> Self {
@@ -243,6 +253,12 @@ impl Failure {
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.0.total
+    }
+
+    /// Returns what was said of the time that it took to fail.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.0.timing
     }
 
     /// Returns what kind of error the system gave as the reason, when something could not be written.

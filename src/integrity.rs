@@ -6,7 +6,7 @@ use http::HeaderName;
 use crate::digest::{Algorithm, Digest};
 use crate::reply::Head;
 
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 /// Returns the digests of the body of a reply (RFC 9530 §2).

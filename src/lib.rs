@@ -61,6 +61,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod adaptive;
 mod attached;
 mod batch;
 mod begun;
@@ -76,6 +77,7 @@ mod download;
 mod engine;
 mod error;
 mod event;
+mod exchange;
 mod factory;
 mod facts;
 mod failure;
@@ -97,6 +99,7 @@ mod reply;
 mod request;
 mod settings;
 mod stream;
+mod timing;
 mod transfer;
 mod validation;
 mod watchdog;
@@ -125,10 +128,12 @@ pub use protocol::Protocol;
 pub use protocol::conditional::{Conditional, Existing};
 pub use protocol::file::{FileDownload, FileProtocol};
 pub use protocol::http::{Http, HttpDownload};
+pub use protocol::segmented::Segmented;
 pub use record::{ParseRecordError, Record};
-pub use reply::{Head, Reply, Timing, Validator};
+pub use reply::{Head, Reply, Validator};
 pub use request::{ByteRange, Credentials, Method, Request};
 pub use stream::{Body, stream};
+pub use timing::Timing;
 pub use transfer::{Receipt, Transfer};
 pub use validation::{Check, DigestValidation, SizeValidation, Validation, ValidationError, WarnOnly};
 pub use writer::{BufferWriter, FileWriter, Output, TeeWriter, Writer};

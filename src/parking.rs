@@ -16,11 +16,15 @@ pub(crate) trait Seat {
 
     /// Waits for one again, unless it is cancelled.
     fn take_back(&self, token: &CancelToken);
+
+    /// Counts bytes that the download which has it has received, if anybody wants to know.
+    fn received(&self, _bytes: u64) {}
 }
 
 thread_local! {
     static SEAT: RefCell<Option<Rc<dyn Seat>>> = const { RefCell::new(None) };
     static MAKING: Cell<bool> = const { Cell::new(false) };
+    static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// Keeps a thread seated, or not; dropping it restores what was before.
@@ -40,6 +44,15 @@ pub(crate) fn sit(seat: Rc<dyn Seat>) -> Seated {
     Seated(SEAT.replace(Some(seat)))
 }
 
+/// Counts bytes that were received on this thread, if it is seated.
+pub(crate) fn received(bytes: usize) {
+    SEAT.with_borrow(|seat| {
+        if let Some(seat) = seat {
+            seat.received(bytes as u64);
+        }
+    });
+}
+
 /// Runs what others wait for: during a wait that ends by itself, this thread's place is kept.
 ///
 /// If it gave the place up, they would have to wait until it has one again. A wait for other downloads gives it up all
@@ -53,6 +66,11 @@ pub(crate) fn making<T>(work: impl FnOnce() -> T) -> T {
     }
     let _before = Before(MAKING.replace(true));
     work()
+}
+
+/// Returns how long this thread has waited in all: for a part of it, the difference counts.
+pub(crate) fn waited() -> Duration {
+    WAITED.get()
 }
 
 /// A wait of this thread, which gives the place up once that is worth it, and takes one again when it is dropped.
@@ -111,6 +129,7 @@ impl Drop for Parking<'_> {
             }
             SEAT.set(Some(seat));
         }
+        WAITED.set(WAITED.get().saturating_add(self.begin.elapsed()));
     }
 }
 
@@ -128,6 +147,10 @@ mod tests {
 
         fn take_back(&self, _: &CancelToken) {
             self.0.borrow_mut().push("back");
+        }
+
+        fn received(&self, _: u64) {
+            self.0.borrow_mut().push("received");
         }
     }
 

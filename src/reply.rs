@@ -8,6 +8,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, SET
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
+use crate::timing::Timing;
+
 /// What a content is recognised by when it is asked for again (RFC 9110 §8.8).
 ///
 /// ```
@@ -265,26 +267,6 @@ impl Head {
     }
 }
 
-/// How long a reply took to arrive.
-///
-/// ```
-/// use ganymede::Receipt;
-///
-/// fn is_slow(receipt: &Receipt) -> bool {
-///     receipt.timing().waiting > std::time::Duration::from_secs(1)
-/// }
-/// # let _ = is_slow;
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Timing {
-    /// For name resolution, connection and handshake; zero on a connection that was there already.
-    pub connecting: Duration,
-    /// From then until the head was there.
-    pub waiting: Duration,
-    /// From then until the last byte.
-    pub receiving: Duration,
-}
-
 /// A protocol's answer: a head, and a body to read.
 ///
 /// The body ends with `Ok(&[])` only when the protocol knows that it is complete; its errors are
@@ -318,7 +300,7 @@ impl Reply {
         Self { head, body: None, timing: Timing::default() }
     }
 
-    /// Says how long it took until the head was there.
+    /// Says where the time until the head has gone, as far as that is known.
     #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
@@ -331,7 +313,7 @@ impl Reply {
         &self.head
     }
 
-    /// Returns how long it took until the head was there.
+    /// Returns what was said of the time until the head.
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.timing

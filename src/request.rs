@@ -1,11 +1,16 @@
 //! What a protocol is asked for.
 
+mod alternates;
+
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
+
+use alternates::Alternates;
 
 use crate::error::redacted;
 use crate::failure::{ErrorKind, Failure};
@@ -166,6 +171,8 @@ pub struct Request {
     /// The credentials in the URL that the caller named, once a server has named another.
     home_credentials: Option<Credentials>,
     deadline: Option<Instant>,
+    identified: bool,
+    alternates: Option<Arc<Alternates>>,
 }
 
 impl Request {
@@ -183,6 +190,8 @@ impl Request {
             home: None,
             home_credentials: None,
             deadline: None,
+            identified: false,
+            alternates: None,
         }
     }
 
@@ -320,6 +329,17 @@ impl Request {
     /// [named](Self::follow).
     pub fn set_credentials(&mut self, credentials: Option<Credentials>) {
         self.credentials = credentials;
+    }
+
+    /// Tells whether an enforced validation will prove what the content is, as that of an expected digest does: then a
+    /// protocol may mix bytes of sources that cannot prove to have the same.
+    #[must_use]
+    pub fn is_identified(&self) -> bool {
+        self.identified
+    }
+
+    pub(crate) fn set_identified(&mut self, identified: bool) {
+        self.identified = identified;
     }
 
     /// Returns when the whole run must be over.

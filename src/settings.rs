@@ -35,6 +35,7 @@ pub(crate) struct ClientSettings {
     pub(crate) guard: Option<Guard>,
     pub(crate) resolver: Option<Resolver>,
     pub(crate) max_headers: Option<usize>,
+    pub(crate) http1_only: bool,
     pub(crate) hook: Option<Hooked<reqwest::ClientBuilder>>,
 }
 
@@ -140,6 +141,7 @@ impl Default for HttpSettings {
                 guard: None,
                 resolver: None,
                 max_headers: None,
+                http1_only: false,
                 hook: None,
             },
             read_timeout: Duration::from_secs(30),
@@ -241,6 +243,9 @@ settings! {
     ///
     /// A reply with more fails the download as soon as they were read.
     fn max_headers(fields: usize) = |settings| settings.client.max_headers = Some(fields);
+
+    /// Speaks HTTP/1.1 with every server, also with one that offers HTTP/2, where many requests share a connection.
+    fn http1_only() = |settings| settings.client.http1_only = true;
 
     /// Allows redirects from https to http.
     fn allow_downgrade() = |settings| settings.downgrade = true;

@@ -16,8 +16,9 @@ use crate::facts::Facts;
 use crate::monitor::DownloadMonitor;
 use crate::pace::MinSpeed;
 use crate::protocol::Protocol;
-use crate::reply::{Head, Timing};
+use crate::reply::Head;
 use crate::request::{ByteRange, Credentials, Method, Request};
+use crate::timing::Timing;
 use crate::validation::{Validation, ValidationError};
 use crate::writer::Writer;
 
@@ -278,7 +279,8 @@ impl Receipt {
         self.attempts
     }
 
-    /// Returns how long the last attempt took.
+    /// Returns where the time of the last attempt has gone; that of a failed one is
+    /// [in the history](crate::Attempt::timing) of an error.
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.timing

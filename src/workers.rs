@@ -1,5 +1,6 @@
 //! The threads of a batch, and which download has a place on one.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::take;
@@ -7,9 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::adaptive::{Adaptive, Sample};
 use crate::cancel::CancelToken;
 use crate::context::Context;
 use crate::counters::Counters;
@@ -18,6 +21,12 @@ use crate::error::DownloadError;
 use crate::failure::{ErrorKind, Failure};
 use crate::parking::{self, Seat};
 use crate::plan::Plan;
+
+/// How long a caller that is quick to come back is left alone at least, while there is enough to do without it.
+const REST: Duration = Duration::from_millis(1);
+
+/// How often it is looked what running downloads receive, if that matters.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The downloads of a batch between its caller and its threads.
 pub(crate) struct Workers<D> {
@@ -35,6 +44,10 @@ struct State<D> {
     queue: VecDeque<D>,
     finished: VecDeque<Plan<D>>,
     concurrency: usize,
+    /// What changes that while downloads run, if anything does.
+    adaptive: Option<Adaptive>,
+    /// How many downloads have come to an end that took their source some work.
+    done: u64,
     /// How many downloads have a place.
     active: usize,
     /// How many want theirs back: they come before the queue.
@@ -47,14 +60,49 @@ struct State<D> {
     starting: usize,
     threads: Vec<JoinHandle<()>>,
     hired: usize,
-    waiting: bool,
+    caller: Caller,
     closed: bool,
+}
+
+/// What the caller does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// Something else, since this moment.
+    Busy(Option<Instant>),
+    /// It is to be woken when it has to provide for more.
+    Resting,
+    /// It is to be woken when anything is finished.
+    Waiting,
 }
 
 impl<D> State<D> {
     /// Tells whether the first of the queue may begin: those who want to go on come before it.
     fn has_turn(&self) -> bool {
         !self.queue.is_empty() && self.active + self.returning < self.concurrency
+    }
+
+    /// Tells whether there is soon nothing to do unless the caller comes.
+    fn is_low(&self) -> bool {
+        self.queue.len() <= self.active
+    }
+
+    /// Looks how things stand, and has as many run at a time as is best; true if these are more than before.
+    fn adapt(&mut self, counters: &Counters, context: &Context) -> bool {
+        let Some(adaptive) = &mut self.adaptive else { return false };
+        let before = self.concurrency;
+        let sample = Sample {
+            received: counters.received(),
+            done: self.done,
+            congestions: context.congestions(),
+            active: self.active,
+            starved: self.queue.is_empty() && self.active + self.returning < before,
+        };
+        self.concurrency = adaptive.sample(Instant::now(), sample);
+        if self.concurrency != before {
+            counters.set_concurrency(self.concurrency);
+            tracing::debug!(concurrency = self.concurrency, "adapted");
+        }
+        self.concurrency > before
     }
 }
 
@@ -63,7 +111,9 @@ impl<D> Default for Workers<D> {
         let state = State {
             queue: VecDeque::new(),
             finished: VecDeque::new(),
-            concurrency: 8,
+            concurrency: 0,
+            adaptive: None,
+            done: 0,
             active: 0,
             returning: 0,
             idle: 0,
@@ -71,16 +121,18 @@ impl<D> Default for Workers<D> {
             starting: 0,
             threads: Vec::new(),
             hired: 0,
-            waiting: false,
+            caller: Caller::Busy(None),
             closed: false,
         };
-        Self {
+        let workers = Self {
             state: Mutex::new(state),
             work: Condvar::new(),
             place: Condvar::new(),
             finished: Condvar::new(),
             counters: Arc::default(),
-        }
+        };
+        workers.set_concurrency(8);
+        workers
     }
 }
 
@@ -89,28 +141,23 @@ impl<D> Workers<D> {
         &self.counters
     }
 
-    /// Returns how many downloads may have a place.
-    pub(crate) fn concurrency(&self) -> usize {
-        self.state.lock().concurrency
-    }
-
     pub(crate) fn set_concurrency(&self, downloads: usize) {
-        self.state.lock().concurrency = downloads;
-    }
-
-    /// Returns what is finished, if anything is.
-    pub(crate) fn finished(&self) -> Option<Plan<D>> {
-        self.state.lock().finished.pop_front()
-    }
-
-    /// Waits until something is finished.
-    pub(crate) fn wait(&self) {
         let mut state = self.state.lock();
-        state.waiting = true;
-        while state.finished.is_empty() {
-            self.finished.wait(&mut state);
-        }
-        state.waiting = false;
+        state.adaptive = None;
+        state.concurrency = downloads;
+        self.counters.set_concurrency(downloads);
+    }
+
+    /// Lets the number of downloads at a time change, up to `most`.
+    pub(crate) fn adapt(&self, most: usize) {
+        let adaptive = Adaptive::new(most);
+        self.set_concurrency(adaptive.concurrency());
+        self.state.lock().adaptive = Some(adaptive);
+    }
+
+    /// Returns all that is finished.
+    pub(crate) fn finished(&self) -> VecDeque<Plan<D>> {
+        take(&mut self.state.lock().finished)
     }
 
     /// Ends what is not running, and waits for the threads; what runs was cancelled before.
@@ -133,37 +180,63 @@ impl<D> Workers<D> {
 }
 
 impl<D: Download + 'static> Workers<D> {
+    /// Waits until something is finished, and returns all of it.
+    ///
+    /// To wake a thread costs as much as a small download. So a caller that comes back at once is not woken again for
+    /// each, but when some are finished, or little is left to do: within [`REST`] in any case.
+    pub(crate) fn wait(workers: &Arc<Self>, context: &Context) -> VecDeque<Plan<D>> {
+        let mut state = workers.state.lock();
+        if let Caller::Busy(Some(since)) = state.caller {
+            let rested = since + REST;
+            state.caller = Caller::Resting;
+            while state.finished.is_empty() || !state.is_low() {
+                if workers.finished.wait_until(&mut state, rested).timed_out() {
+                    break;
+                }
+            }
+        }
+        state.caller = Caller::Waiting;
+        while state.finished.is_empty() {
+            if state.adaptive.is_none() {
+                workers.finished.wait(&mut state);
+            } else if workers.finished.wait_for(&mut state, LOOK).timed_out()
+                && state.adapt(&workers.counters, context)
+            {
+                workers.place.notify_all();
+                // If no thread can be started, those there are go on.
+                let _ = Self::staff(workers, state, context);
+                state = workers.state.lock();
+            }
+        }
+        state.caller = Caller::Busy(Some(Instant::now()));
+        take(&mut state.finished)
+    }
+
     /// Takes one more, to be run when it is its turn.
-    pub(crate) fn enqueue(self: &Arc<Self>, download: D, context: &Context) {
-        let mut state = self.state.lock();
+    pub(crate) fn enqueue(workers: &Arc<Self>, download: D, context: &Context) {
+        let mut state = workers.state.lock();
         state.queue.push_back(download);
-        let Err(error) = Self::hand_over(self, state, context) else { return };
-        let mut state = self.state.lock();
+        let Err(error) = Self::staff(workers, state, context) else { return };
+        let mut state = workers.state.lock();
         // Without a single thread, the download that needs it fails.
         if state.hired == 0
             && let Some(download) = state.queue.pop_back()
         {
             let failure = Failure::new(ErrorKind::Other, format!("cannot start a thread: {error}"));
             let result = Err(DownloadError::new(download.request().url(), failure));
-            self.counters.refuse();
+            workers.counters.refuse();
             state.finished.push_back(Plan::new(download, result));
         }
     }
 
-    /// Hands a free place to who has a claim on it: who waits to go on, or the queue, on a thread that is idle or new.
-    fn hand_over(
-        workers: &Arc<Self>,
-        mut state: MutexGuard<'_, State<D>>,
-        context: &Context,
-    ) -> io::Result<()> {
-        if state.returning > 0 {
-            workers.place.notify_one();
-        }
-        let free = state.concurrency.saturating_sub(state.active + state.returning);
-        if state.closed || state.queue.len().min(free) <= state.called + state.starting {
+    /// Gets a thread for the first of the queue if it may begin: one that is idle, or a new one.
+    ///
+    /// Who comes gets the next one, so that one is under way at a time, and the others are not woken for what it does.
+    fn staff(workers: &Arc<Self>, mut state: MutexGuard<'_, State<D>>, context: &Context) -> io::Result<()> {
+        if state.closed || !state.has_turn() || state.called + state.starting > 0 {
             return Ok(());
         }
-        if state.idle > state.called {
+        if state.idle > 0 {
             state.called += 1;
             drop(state);
             workers.work.notify_one();
@@ -190,29 +263,29 @@ impl<D: Download + 'static> Workers<D> {
 
     /// Runs downloads, one after the other, until there are no more. It never waits for the caller.
     fn work(workers: &Arc<Self>, context: &Context) {
-        let worker = Worker { workers: Arc::clone(workers), context: context.clone() };
-        let _seated = parking::sit(Rc::new(worker));
+        let received = Cell::new(0);
+        let worker = Rc::new(Worker { workers: Arc::clone(workers), context: context.clone(), received });
+        let _seated = parking::sit(Rc::clone(&worker) as Rc<dyn Seat>);
         let mut state = workers.state.lock();
         state.starting -= 1;
         loop {
             if state.has_turn()
-                && let Some(mut download) = state.queue.pop_front()
+                && let Some(download) = state.queue.pop_front()
             {
                 state.active += 1;
-                drop(state);
-                workers.counters.start();
-                let run = || download.run(context);
-                let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-                    Err(DownloadError::new(download.request().url(), Failure::panicked(&*panic)))
-                });
-                workers.counters.end(&result);
+                // If no thread can be started, those there are go on.
+                let _ = Self::staff(workers, state, context);
+                let plan = worker.run(download);
                 state = workers.state.lock();
                 state.active -= 1;
-                state.finished.push_back(Plan::new(download, result));
-                if state.waiting {
+                state.done += u64::from(plan.result().err().is_none_or(|error| !error.is_transient()));
+                state.finished.push_back(plan);
+                if state.caller == Caller::Waiting || state.caller == Caller::Resting && state.is_low() {
                     workers.finished.notify_one();
                 }
-                if state.returning > 0 {
+                if state.adapt(&workers.counters, context) {
+                    workers.place.notify_all();
+                } else if state.returning > 0 {
                     workers.place.notify_one();
                 }
             } else if state.closed {
@@ -231,14 +304,37 @@ impl<D: Download + 'static> Workers<D> {
 struct Worker<D> {
     workers: Arc<Workers<D>>,
     context: Context,
+    /// How many bytes its download has received.
+    received: Cell<u64>,
+}
+
+impl<D: Download> Worker<D> {
+    fn run(&self, mut download: D) -> Plan<D> {
+        let counters = &self.workers.counters;
+        counters.start();
+        self.received.set(0);
+        let run = || download.run(&self.context);
+        let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+            Err(DownloadError::new(download.request().url(), Failure::panicked(&*panic)))
+        });
+        // One of another kind says what it has received when it has ended.
+        if let (Ok(receipt), 0) = (&result, self.received.get()) {
+            counters.receive(receipt.facts().size());
+        }
+        counters.end(&result);
+        Plan::new(download, result)
+    }
 }
 
 impl<D: Download + 'static> Seat for Worker<D> {
     fn leave(&self) {
         let mut state = self.workers.state.lock();
         state.active -= 1;
+        if state.returning > 0 {
+            self.workers.place.notify_one();
+        }
         // If no thread can be started, this one goes on with the queue when it is back.
-        let _ = Workers::hand_over(&self.workers, state, &self.context);
+        let _ = Workers::staff(&self.workers, state, &self.context);
     }
 
     fn take_back(&self, token: &CancelToken) {
@@ -257,5 +353,10 @@ impl<D: Download + 'static> Seat for Worker<D> {
         }
         state.returning -= 1;
         state.active += 1;
+    }
+
+    fn received(&self, bytes: u64) {
+        self.received.set(self.received.get() + bytes);
+        self.workers.counters.receive(bytes);
     }
 }

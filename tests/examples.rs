@@ -253,6 +253,18 @@ fn mirrors_are_tried_in_order_by_the_delegate_and_by_a_protocol() {
 }
 
 #[test]
+fn a_large_file_comes_over_several_connections_and_from_its_mirrors() {
+    let (one, two, folder) = (Origin::start(), Origin::start(), Folder::new());
+    let bytes = pattern(3 << 20);
+    let whole = Reply::ok(bytes.clone()).etag("\"one\"").ranges().drip(64 << 10, Duration::from_millis(5));
+    let (url, mirror) = (one.on("/file", whole.clone()), two.on("/file", whole));
+    let finished = run("segments", &[&folder.file("file"), &sha256(&bytes), &"4", &url, &mirror]);
+    assert_eq!(finished.succeeded(), ["3145728 bytes"]);
+    assert!(folder.read("file") == bytes);
+    assert!(one.journal().len() > 1 && two.journal().len() > 1);
+}
+
+#[test]
 fn when_no_mirror_is_good_each_is_named_and_nothing_is_stored() {
     for example in ["mirrors", "mirrors_protocol"] {
         let (origin, folder) = (Origin::start(), Folder::new());

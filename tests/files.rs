@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime};
 use std::{env, thread};
 
 use ganymede::{
-    Action, BufferWriter, ByteRange, Context, Download, DownloadError, ErrorKind, Event, Factory, Failure,
-    FileDownload, FileWriter, Head, HttpDownload, Method, Receipt, Reply as Answer, Request, Url,
+    Action, BufferWriter, ByteRange, Context, Download, DownloadError, DownloadMonitor, ErrorKind, Event,
+    Factory, Failure, FileDownload, FileWriter, Head, HttpDownload, Method, Receipt, Reply as Answer,
+    Request, Url,
 };
 use ganymede_kit::{Folder, Gate, Origin, Reply, pattern, wait_until};
 
@@ -200,7 +201,7 @@ fn a_scheme_of_a_third_party_plugs_in() {
 fn folders_are_made_and_nothing_but_the_target_is_left() {
     let (origin, folder) = (Origin::start(), Folder::new());
     let gate = Gate::new();
-    let url = origin.on("/file", Reply::ok(pattern(100_000)).gate_after(50_000, &gate));
+    let url = origin.on("/file", Reply::ok(pattern(600_000)).gate_after(300_000, &gate));
     let mut download = HttpDownload::get(&url).unwrap().writer(FileWriter::new(folder.file("a/b/target")));
     thread::scope(|scope| {
         let running = scope.spawn(move || download.run(&Context::new()));
@@ -214,7 +215,37 @@ fn folders_are_made_and_nothing_but_the_target_is_left() {
         running.join().unwrap().unwrap();
     });
     assert_eq!(folder.entries(), ["a/", "a/b/", "a/b/target"]);
-    assert!(folder.read("a/b/target") == pattern(100_000));
+    assert!(folder.read("a/b/target") == pattern(600_000));
+}
+
+#[test]
+fn a_little_file_has_no_name_before_it_is_whole_and_replaces_what_is_there_all_the_same() {
+    let (origin, folder) = (Origin::start(), Folder::new());
+    for (round, before) in [None, Some("what was there")].into_iter().enumerate() {
+        if let Some(before) = before {
+            folder.write("a/b/target", before);
+        }
+        let (gate, content) = (Gate::new(), pattern(100_000 + round));
+        let url = origin.on("/file", Reply::ok(content.clone()).gate_after(50_000, &gate));
+        let mut download =
+            HttpDownload::get(&url).unwrap().writer(FileWriter::new(folder.file("a/b/target")));
+        let received = DownloadMonitor::new([]);
+        download = download.monitor(&received);
+        thread::scope(|scope| {
+            let running = scope.spawn(move || download.run(&Context::new()));
+            wait_until("half of it", || received.progress().received == 50_000);
+            let there =
+                folder.entries().into_iter().filter(|entry| !entry.ends_with('/')).collect::<Vec<_>>();
+            assert_eq!(there, before.map(|_| "a/b/target").into_iter().collect::<Vec<_>>());
+            if let Some(before) = before {
+                assert_eq!(folder.read("a/b/target"), before.as_bytes());
+            }
+            gate.open();
+            running.join().unwrap().unwrap();
+        });
+        assert_eq!(folder.entries(), ["a/", "a/b/", "a/b/target"]);
+        assert!(folder.read("a/b/target") == content);
+    }
 }
 
 #[test]

@@ -234,8 +234,11 @@ fn who_waits_for_a_hold_can_be_cancelled() {
     let free = Origin::start();
     let mut other = Batch::new([get(&free.on("/file", Scripted::ok("content")))]).context(&context);
     assert_eq!(other.next().unwrap().result().unwrap().facts().size(), 7);
-    let handle = batch.cancel_handle();
-    let cancelling = thread::spawn(move || handle.cancel());
+    let (handle, counters) = (batch.cancel_handle(), batch.counters());
+    let cancelling = thread::spawn(move || {
+        wait_until("all of them to be pulled", || counters.pulled() == 40);
+        handle.cancel();
+    });
     assert!(batch.next().unwrap().into_result().unwrap_err().is_cancelled());
     cancelling.join().unwrap();
     drop(batch);

@@ -28,6 +28,9 @@ const LONGEST_LIST: usize = 4 << 20;
 /// A list that cannot be had fails the download with [`ErrorKind::MirrorList`]; its text is never taken for the
 /// content.
 ///
+/// A protocol that asks several sources at once, like [`Segmented`](crate::Segmented), is told of the mirrors that are
+/// given from the beginning, and of those of a list once it was fetched.
+///
 /// Any failure of a source moves on to the next, a validation that failed too; one of this side, like a full disk,
 /// does not. Headers and credentials of the caller go to mirrors that the caller gave, and stay behind from those
 /// that a list named on other origins.
@@ -171,6 +174,16 @@ impl MirrorDelegate {
         if mirrors.is_empty() { Err(failed("names no mirror".to_owned())) } else { Ok(mirrors) }
     }
 
+    /// Names the sources to a protocol that asks several at once.
+    fn offer(&self, request: &mut Request, sources: &[Url]) {
+        for source in sources {
+            match self.mirrors {
+                Mirrors::Given(_) => request.add_alternate(source.clone()),
+                Mirrors::List(_) => request.add_listed_alternate(source.clone()),
+            }
+        }
+    }
+
     fn go_to(&self, request: &mut Request, mirror: &Url) -> Result<(), Failure> {
         match self.mirrors {
             Mirrors::Given(_) => {
@@ -215,6 +228,13 @@ impl EventHandler for MirrorDelegate {
                 let own = request.url().clone();
                 (request, &[][..], own)
             }
+            Event::Prepared { request } => {
+                // A list is fetched when it is needed.
+                if let Mirrors::Given(mirrors) = &self.mirrors {
+                    self.offer(request, mirrors);
+                }
+                return Action::Continue;
+            }
             Event::Error { request, error } => {
                 let this_side = matches!(
                     error.kind(),
@@ -232,6 +252,7 @@ impl EventHandler for MirrorDelegate {
             Ok(sources) => sources,
             Err(failure) => return Action::Fail(failure),
         };
+        self.offer(request, &sources);
         match next(&sources, history) {
             Some(source) => match self.go_to(request, source) {
                 Ok(()) if history.is_empty() => Action::Continue,

@@ -97,6 +97,15 @@ impl Says {
     }
 }
 
+/// Tells whether a failure may mean that a host, or the way to it, is asked for too much at once.
+pub(super) fn is_pushback(failure: &Failure) -> bool {
+    match (failure.kind(), failure.status().map(|status| status.as_u16())) {
+        (_, Some(status)) => matches!(status, 429 | 503),
+        (ErrorKind::Connect | ErrorKind::Timeout, None) => failure.is_transient(),
+        _ => failure.wait().is_some_and(|wait| !wait.is_zero()),
+    }
+}
+
 impl Hold {
     /// Tells why one may not go yet who has waited since a moment and is ready to wait for a failing host so long.
     pub(super) fn stop(&self, since: Instant, patience: Duration, now: Instant) -> Option<Stop> {
@@ -120,6 +129,11 @@ impl Hold {
     /// Returns until when the host has asked to be left alone.
     pub(super) fn asked(&self, now: Instant) -> Option<Duration> {
         self.asked.map(|asked| asked.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// Tells whether the failure of one would say anything that is not known of the host.
+    pub(super) fn is_news(&self, pass: Pass) -> bool {
+        !pass.probe && pass.epoch == self.epoch
     }
 
     /// Lets one go.
@@ -386,6 +400,29 @@ mod tests {
         assert_eq!(Says::of(&ErrorKind::Incomplete.into(), true), Says::Fails);
         let late = Failure::new(ErrorKind::Timeout, "the deadline has passed").transient(false);
         assert_eq!(Says::of(&late, false), Says::Nothing);
+    }
+
+    #[test]
+    fn what_pushes_back_is_told_from_what_fails_for_itself() {
+        let status = |code: u16| is_pushback(&Failure::from_status(StatusCode::from_u16(code).unwrap()));
+        assert_eq!([429, 503, 500, 502, 404].map(status), [true, true, false, false, false]);
+        let of = |kind: ErrorKind| is_pushback(&Failure::new(kind, ""));
+        assert!(of(ErrorKind::Connect) && of(ErrorKind::Timeout));
+        assert!(!of(ErrorKind::Incomplete) && !of(ErrorKind::Tls) && !of(ErrorKind::Cancelled));
+        assert!(!is_pushback(&Failure::new(ErrorKind::Timeout, "the deadline has passed").transient(false)));
+        let plugin = Failure::new(ErrorKind::Status, "slow down").retry_after(Some(SECOND));
+        assert!(is_pushback(&plugin));
+    }
+
+    #[test]
+    fn of_those_that_were_under_way_together_one_is_news_and_a_probe_never() {
+        let (mut hold, now) = (Hold::default(), Instant::now());
+        let (one, other) = (hold.enter(now), hold.enter(now));
+        assert!(hold.is_news(one) && hold.is_news(other));
+        hold.fails(one, false, SECOND, 1.0, now);
+        assert!(!hold.is_news(other));
+        let probe = hold.enter(now + FIRST);
+        assert!(!hold.is_news(probe));
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(crate) use rate::Meter;
 ///
 /// Every request counts, those to redirect targets and for mirror lists too, from when it is sent until its body has
 /// ended. A connection is used again by the next request to its host with the same settings; while it is idle it is
-/// not counted, so a total over many hosts, or over one with many settings, limits those that are in use.
+/// not counted, so a total over many hosts, or over one with many settings, limits those that are in use. Over HTTP/2
+/// all requests to a host share one connection, and what is said of connections counts for requests.
 ///
 /// A host that says with `Retry-After` when it wants to be asked again is left alone by *every* download of the
 /// context until then. One that cannot be reached, breaks off or answers 429, 502, 503 or 504 is left alone for a
@@ -62,7 +63,8 @@ impl Limits {
         }
     }
 
-    /// Sets the most connections to one host (scheme, name and port); 0 is no limit.
+    /// Sets the most connections to one host (scheme, name and port), or requests at once on one that they share
+    /// (HTTP/2); 0 is no limit.
     #[must_use]
     pub fn per_host(mut self, connections: usize) -> Self {
         self.per_host = NonZeroUsize::new(connections);

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem::take;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use url::Url;
 
-use super::hold::{Hold, Pass, Says, Stop, too_late, too_long};
+use super::hold::{Hold, Pass, Says, Stop, is_pushback, too_late, too_long};
 use super::rate::{Meter, Rate};
 use super::{Limits, Permit, host, shown};
 use crate::context::Context;
@@ -27,6 +28,8 @@ pub(crate) struct Places {
     limits: Limits,
     state: Mutex<State>,
     rate: Option<Arc<Mutex<Rate>>>,
+    /// How often a host has shown that it is asked for too much at once.
+    congestions: AtomicU64,
 }
 
 #[derive(Default)]
@@ -41,6 +44,8 @@ struct State {
 struct Host {
     name: String,
     taken: usize,
+    /// Whether it has ever answered well.
+    served: bool,
     hold: Hold,
     queue: VecDeque<Arc<Waiter>>,
     rate: Option<Arc<Mutex<Rate>>>,
@@ -79,7 +84,14 @@ enum Bar {
 impl Places {
     pub(crate) fn new(limits: Limits) -> Self {
         let rate = limits.rate.map(|rate| Rate::new(rate.get(), Instant::now()));
-        Self { limits, state: Mutex::default(), rate: rate.map(|rate| Arc::new(Mutex::new(rate))) }
+        let rate = rate.map(|rate| Arc::new(Mutex::new(rate)));
+        Self { limits, state: Mutex::default(), rate, congestions: AtomicU64::new(0) }
+    }
+
+    /// Returns how often a host that had answered before, and had most of what was asked for at the time, has shown
+    /// that this is too much at once.
+    pub(crate) fn congestions(&self) -> u64 {
+        self.congestions.load(Ordering::Relaxed)
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -161,6 +173,7 @@ impl Places {
     pub(super) fn answered(&self, key: &Arc<str>) {
         let mut state = self.state.lock();
         if let Some(host) = state.hosts.get_mut(key) {
+            host.served = true;
             host.hold.answers();
             if !host.queue.is_empty() {
                 state.admit(&self.limits, key, Instant::now());
@@ -179,6 +192,9 @@ impl Places {
         let key = &permit.host;
         let mut state = self.state.lock();
         permit.failed = true;
+        if is_pushback(&failure) && state.is_crowded(key, permit.pass) {
+            self.congestions.fetch_add(1, Ordering::Relaxed);
+        }
         let Some(host) = state.hosts.get_mut(key).filter(|_| says != Says::Nothing) else { return failure };
         let longest = self.limits.max_retry_after;
         let failure = match says {
@@ -237,11 +253,19 @@ impl State {
         let host = self.hosts.entry(Arc::clone(&key)).or_insert_with(|| Host {
             name: shown(url),
             taken: 0,
+            served: false,
             hold: Hold::default(),
             queue: VecDeque::new(),
             rate: None,
         });
         (key, host)
+    }
+
+    /// Tells whether a host that pushes back may do so for the number of requests: where it is one of many, or has
+    /// never answered, or is known to fail, that is no cure.
+    fn is_crowded(&self, key: &str, pass: Pass) -> bool {
+        let crowded = |host: &Host| host.served && host.hold.is_news(pass) && host.taken * 2 >= self.taken;
+        self.hosts.get(key).is_some_and(crowded)
     }
 
     /// Lets one go to a host at once, or else puts it in the queue; one who would wait in vain is told so.
@@ -405,5 +429,41 @@ impl Waiter {
         }
         told.poked = false;
         told.verdict.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    fn permit(context: &Context, host: &str) -> Permit {
+        context.permit(&Request::get(&format!("http://{host}/")).unwrap()).unwrap()
+    }
+
+    fn refused(permit: &mut Permit) {
+        let _ = permit.failed(Failure::from_status(StatusCode::TOO_MANY_REQUESTS));
+    }
+
+    #[test]
+    fn a_host_is_crowded_that_has_answered_before_and_is_most_of_what_is_asked() {
+        let context = Context::with_limits(Limits::new().backoff(Duration::from_nanos(1)));
+        let mut first = permit(&context, "one");
+        refused(&mut first);
+        drop(first);
+        assert_eq!(context.congestions(), 0, "it has never answered, to however few");
+        permit(&context, "one").served();
+        let mut together = [permit(&context, "one"), permit(&context, "one")];
+        together.iter_mut().for_each(refused);
+        assert_eq!(context.congestions(), 1, "those that were under way together count once");
+        permit(&context, "one").served();
+        let _others = ["two", "two", "two", "three"].map(|host| permit(&context, host));
+        refused(&mut permit(&context, "one"));
+        assert_eq!(context.congestions(), 1, "it is one of many");
+        let mut two = permit(&context, "two");
+        two.served();
+        let _ = two.failed(ErrorKind::Timeout.into());
+        assert_eq!(context.congestions(), 2, "a pause in a body is one, too");
     }
 }

@@ -15,6 +15,7 @@ use crate::failure::{ErrorKind, Failure};
 use crate::protocol::Protocol;
 use crate::reply::{Head, Reply, Validator};
 use crate::request::Request;
+use crate::timing::{Timing, timed};
 
 /// What becomes of a file that is there already.
 ///
@@ -113,19 +114,8 @@ impl<P: Protocol> Conditional<P> {
         Facts::of(File::open(&self.path)?, self.digests.iter().map(Digest::algorithm))
     }
 
-    fn stays(&self, request: &Request, there: &Metadata) -> Reply {
-        let mut head = Head::new(request.url()).with_length(Some(there.len()));
-        if let Ok(modified) = there.modified() {
-            head = head.with_modified(modified);
-        }
-        Reply::bodiless(head.with_status(StatusCode::NOT_MODIFIED))
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-impl<P: Protocol> Protocol for Conditional<P> {
-    fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
-        context.check()?;
+    /// Asks for the content, or not; what looking at the file's own content takes is added to `checking`.
+    fn ask(&self, request: &Request, context: &Context, checking: &mut Duration) -> Result<Reply, Failure> {
         let there = match self.existing {
             Existing::Replace => None,
             _ => file(&self.path)?,
@@ -140,14 +130,45 @@ impl<P: Protocol> Protocol for Conditional<P> {
             Existing::Verify if self.digests.is_empty() && self.size.is_none() => {
                 self.protocol.send(request, context)
             }
-            Existing::Verify if self.agrees(&there) => Ok(self.stays(request, &there)),
+            Existing::Verify if timed(checking, || self.agrees(&there)) => Ok(self.stays(request, &there)),
             // Of a part, its source is asked whether it is of the newest anyway.
-            Existing::Update if request.range().is_none() && self.agrees(&there) => {
+            Existing::Update if request.range().is_none() && timed(checking, || self.agrees(&there)) => {
                 let mut request = request.clone();
                 request.set_if_changed(there.modified().ok().and_then(validator));
                 self.protocol.send(&request, context)
             }
             _ => self.protocol.send(request, context),
+        }
+    }
+
+    fn stays(&self, request: &Request, there: &Metadata) -> Reply {
+        let mut head = Head::new(request.url()).with_length(Some(there.len()));
+        if let Ok(modified) = there.modified() {
+            head = head.with_modified(modified);
+        }
+        Reply::bodiless(head.with_status(StatusCode::NOT_MODIFIED))
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<P: Protocol> Protocol for Conditional<P> {
+    fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
+        context.check()?;
+        let mut checking = Duration::ZERO;
+        let sent = self.ask(request, context, &mut checking);
+        let with_checking = |mut timing: Timing| {
+            timing.checking += checking;
+            timing
+        };
+        match sent {
+            Ok(reply) => {
+                let timing = with_checking(reply.timing());
+                Ok(reply.with_timing(timing))
+            }
+            Err(failure) => {
+                let timing = with_checking(failure.timing());
+                Err(failure.with_timing(timing))
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod blocking;
 pub(crate) mod conditional;
 pub(crate) mod file;
 pub(crate) mod http;
+pub(crate) mod segmented;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Writing to a file that appears only when it is complete.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,19 +10,20 @@ use std::time::SystemTime;
 use crate::record::Record;
 use crate::reply::Head;
 use crate::writer::durable::{self, folder, make_folder};
+use crate::writer::nameless::Nameless;
 use crate::writer::partial::{Names, Partial};
 use crate::writer::{Output, Writer};
 
 /// Writes to a file that appears, whole, when the content is committed.
 ///
 /// Until then the bytes are in a hidden file beside it, `.NAME.ganymede-part`, in a folder that is made if it is
-/// missing. The file gets the mode that the umask leaves of `rw-rw-rw-`, the time of the content's `Last-Modified`, and
+/// missing; up to 256 KiB that are announced are in a file without a name, where the file system has such. The file gets the mode that the umask leaves of `rw-rw-rw-`, the time of the content's `Last-Modified`, and
 /// replaces what was there under its name in one step; a symbolic link is replaced, too, and not followed.
 ///
 /// What an interrupted download has received is kept there, with a note beside it, if the source or an expected digest
 /// can prove that the rest belongs to it; the next download to the same file goes on with it, in this run or a later
 /// one, also when the process was killed or the power was cut. A download that ends in any other way leaves nothing.
-/// While one writes, a second one to the same file fails.
+/// While one writes a hidden file, a second one to the same file fails.
 ///
 /// ```
 /// use ganymede::FileWriter;
@@ -89,9 +91,10 @@ impl Writer for FileWriter {
             writer: self.clone(),
             target: self.path.clone(),
             names,
-            partial,
+            place: partial.map_or(Place::None, |partial| Place::Partial(Box::new(partial))),
             begun: false,
             modified: None,
+            record: None,
         }))
     }
 }
@@ -111,11 +114,25 @@ struct FileOutput {
     writer: FileWriter,
     target: PathBuf,
     names: Names,
-    partial: Option<Partial>,
+    place: Place,
     /// Whether a reply has begun, in this run.
     begun: bool,
     modified: Option<SystemTime>,
+    /// What is to be kept of a file without a name.
+    record: Option<Record>,
 }
+
+/// Where the bytes are until they are whole.
+#[derive(Default)]
+enum Place {
+    #[default]
+    None,
+    Nameless(Nameless),
+    Partial(Box<Partial>),
+}
+
+/// How many bytes are few enough for a file without a name: nobody goes on with them in another process.
+const LITTLE: u64 = 256 << 10;
 
 impl FileOutput {
     fn create(&self) -> io::Result<Partial> {
@@ -128,8 +145,35 @@ impl FileOutput {
         }
     }
 
-    fn partial(&mut self) -> io::Result<&mut Partial> {
-        self.partial.as_mut().ok_or_else(|| io::Error::other("written to before it was begun"))
+    /// Makes the place for what a head announces.
+    fn make(&self, head: &Head) -> io::Result<Place> {
+        // What is flushed with others is known by its name.
+        if head.length().is_some_and(|length| length <= LITTLE) && !self.writer.durable {
+            let there = folder(self.names.partial());
+            let made = match Nameless::create(there) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    make_folder(there, false)?;
+                    Nameless::create(there)?
+                }
+                made => made?,
+            };
+            if let Some(nameless) = made {
+                return Ok(Place::Nameless(nameless));
+            }
+        }
+        self.find_target()?;
+        Ok(Place::Partial(Box::new(self.create()?)))
+    }
+
+    /// Fails if nothing can be renamed to the target: that is better known before much is received.
+    fn find_target(&self) -> io::Result<()> {
+        match self.target.symlink_metadata() {
+            Ok(there) if there.is_dir() => {
+                Err(io::Error::new(io::ErrorKind::IsADirectory, "a folder of that name is there"))
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn prepare(&mut self, head: &Head, offset: u64) -> io::Result<()> {
@@ -137,21 +181,25 @@ impl FileOutput {
             self.target = choose(head)?;
             make_folder(folder(&self.target), self.writer.durable)?;
         }
-        // What the rename in the end would fail for is better known now.
-        match self.target.symlink_metadata() {
-            Ok(there) if there.is_dir() => {
-                return Err(io::Error::new(io::ErrorKind::IsADirectory, "a folder of that name is there"));
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => return Err(error),
-            _ => {}
-        }
         self.modified = head.modified();
-        match &mut self.partial {
-            Some(partial) if offset == 0 => partial.restart(),
-            Some(partial) if !self.begun => partial.resume(),
-            Some(_) => Ok(()),
-            None => {
-                self.partial = Some(self.create()?);
+        match &mut self.place {
+            Place::Partial(partial) if offset == 0 => {
+                partial.restart()?;
+                self.find_target()
+            }
+            Place::Partial(partial) if !self.begun => {
+                partial.resume()?;
+                self.find_target()
+            }
+            Place::Nameless(nameless)
+                if offset == 0 && head.length().is_some_and(|length| length <= LITTLE) =>
+            {
+                nameless.restart()
+            }
+            Place::Nameless(_) if offset > 0 => Ok(()),
+            Place::Partial(_) => Ok(()),
+            Place::None | Place::Nameless(_) => {
+                self.place = self.make(head)?;
                 Ok(())
             }
         }
@@ -160,7 +208,12 @@ impl FileOutput {
 
 impl Write for FileOutput {
     fn write(&mut self, block: &[u8]) -> io::Result<usize> {
-        self.partial()?.write(block).map_err(|error| named(&error, &self.target))
+        let written = match &mut self.place {
+            Place::Nameless(nameless) => nameless.write(block),
+            Place::Partial(partial) => partial.write(block),
+            Place::None => Err(io::Error::other("written to before it was begun")),
+        };
+        written.map_err(|error| named(&error, &self.target))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -170,22 +223,35 @@ impl Write for FileOutput {
 
 impl Output for FileOutput {
     fn offset(&self) -> u64 {
-        self.partial.as_ref().map_or(0, Partial::written)
+        match &self.place {
+            Place::Nameless(nameless) => nameless.written(),
+            Place::Partial(partial) => partial.written(),
+            Place::None => 0,
+        }
     }
 
     fn kept(&self) -> Option<Record> {
-        self.partial.as_ref()?.record().cloned()
+        match &self.place {
+            Place::Partial(partial) => partial.record().cloned(),
+            _ => None,
+        }
     }
 
     fn replay(&mut self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(self.partial()?.replay()?))
+        match &mut self.place {
+            Place::Partial(partial) => Ok(Box::new(partial.replay()?)),
+            _ => Err(io::Error::other("nothing is kept")),
+        }
     }
 
     fn keep(&mut self, record: Option<&Record>) -> io::Result<()> {
         let record = record.filter(|_| self.writer.resume);
-        match &mut self.partial {
-            Some(partial) => partial.keep(record),
-            None => Ok(()),
+        match &mut self.place {
+            Place::Partial(partial) => partial.keep(record),
+            Place::Nameless(_) | Place::None => {
+                self.record = record.cloned();
+                Ok(())
+            }
         }
     }
 
@@ -198,18 +264,66 @@ impl Output for FileOutput {
         Ok(())
     }
 
-    fn commit(self: Box<Self>) -> io::Result<()> {
-        let Self { writer, target, partial, modified, .. } = *self;
-        let partial = partial.ok_or_else(|| io::Error::other("committed before it was begun"))?;
-        if let Some(modified) = modified {
-            // Some file systems keep no such times; the content is none the worse for it.
-            let _ = partial.file().set_modified(modified);
-        }
-        let persisted = match writer.durable {
-            true => durable::persist(partial, target.clone()),
-            false => partial.persist(&target),
+    fn commit(mut self: Box<Self>) -> io::Result<()> {
+        let persisted = match std::mem::take(&mut self.place) {
+            Place::None => Err(io::Error::other("committed before it was begun")),
+            Place::Nameless(nameless) => self.name(nameless),
+            Place::Partial(partial) => self.persist(*partial),
         };
-        persisted.map_err(|error| named(&error, &target))
+        persisted.map_err(|error| named(&error, &self.target))
+    }
+}
+
+impl FileOutput {
+    fn stamp(&self, file: &File) {
+        if let Some(modified) = self.modified {
+            // Some file systems keep no such times; the content is none the worse for it.
+            let _ = file.set_modified(modified);
+        }
+    }
+
+    fn persist(&self, partial: Partial) -> io::Result<()> {
+        self.stamp(partial.file());
+        match self.writer.durable {
+            true => durable::persist(partial, self.target.clone()),
+            false => partial.persist(&self.target),
+        }
+    }
+
+    fn name(&self, mut nameless: Nameless) -> io::Result<()> {
+        self.stamp(nameless.file());
+        if nameless.name(&self.target)? {
+            return Ok(());
+        }
+        self.find_target()?;
+        // Only a rename replaces what is there in one step.
+        let mut partial = self.create()?;
+        let content = nameless.content()?;
+        let mut written = 0;
+        while let Some(rest @ [_, ..]) = content.get(written..) {
+            written += partial.write(rest)?;
+        }
+        self.persist(partial)
+    }
+}
+
+impl Drop for FileOutput {
+    fn drop(&mut self) {
+        let (place, record) = (std::mem::take(&mut self.place), self.record.take());
+        if let (Place::Nameless(nameless), Some(record)) = (place, record)
+            && nameless.written() > 0
+        {
+            let written = nameless.written();
+            let named = nameless.name(self.names.partial());
+            let kept = match named {
+                Ok(true) => Partial::keep_named(nameless.into_file(), &self.names, record, written),
+                // What another download has there is its own.
+                named => named.map(drop),
+            };
+            if let Err(error) = kept {
+                tracing::debug!(path = %self.names.partial().display(), %error, "cannot be kept");
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod buffer;
 mod durable;
 mod file;
+mod nameless;
 pub(crate) mod note;
 mod partial;
 mod tee;

@@ -51,6 +51,10 @@ impl Names {
         Some(Self { partial: beside(".ganymede-part"), note: beside(".ganymede-state") })
     }
 
+    pub(super) fn partial(&self) -> &Path {
+        &self.partial
+    }
+
     /// Returns where a new note is written before it takes the place of the old one.
     fn new_note(&self) -> PathBuf {
         let mut name = self.note.clone().into_os_string();
@@ -166,6 +170,15 @@ impl Partial {
         let mut partial = Self::of(file, names, Some(note.record), written, flushed);
         (partial.noted, partial.outdated) = (true, outdated);
         Ok((partial.written > 0).then_some(partial))
+    }
+
+    /// Keeps a file that had no name until now, for a later run to go on with.
+    pub(super) fn keep_named(file: File, names: &Names, record: Record, written: u64) -> io::Result<()> {
+        // Dropped with a record, it is kept with its note.
+        if let Some(metadata) = lock(&file, &names.partial)? {
+            drop(Self::of((file, metadata), names, Some(record), written, 0));
+        }
+        Ok(())
     }
 
     fn of(

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod daemon;
+mod http2;
 mod nginx;
 mod proxies;
 mod resuming;

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Version;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, yield_now};
@@ -16,14 +17,18 @@ use tokio::time::{timeout, timeout_at};
 use url::Url;
 
 use super::client::Connecting;
+use super::failure::{Remedy, unanswered};
+use super::failure::{failure_of, no_byte};
+use super::origins::{Current, Origin};
 use super::pipe::{Answer, CAPACITY, Pipe, SLOW_CAPACITY};
+use super::streams;
 use super::traffic::{Share, Traffic};
-use super::{DRAIN_BYTES, DRAIN_TIME, failure_of};
+use super::{DRAIN_BYTES, DRAIN_TIME};
+use crate::cancel::Hook;
 use crate::context::{Context, SlotKey};
-use crate::error::redacted;
 use crate::failure::{ErrorKind, Failure};
 use crate::limits::Permit;
-use crate::reply::Timing;
+use crate::timing::Timing;
 
 /// A runtime on a thread of its own, which ends with the last client that uses it.
 pub(super) struct Driver {
@@ -69,28 +74,36 @@ impl Driver {
         Ok(Self { handle, traffic, capacity, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Drops a permit when what was cut before has been taken down, so that who gets it finds the place free.
-    pub(super) fn retire(&self, permit: Permit) {
-        self.handle.spawn(async move {
-            // The task that was cut is gone after the first turn, its connection after the second.
-            for _ in 0..4 {
-                yield_now().await;
-            }
-            drop(permit);
-        });
+    /// Runs something on its thread.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.handle.spawn(task).abort_handle()
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Returns how many bytes of an answer may wait.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Counts a connection among those that share the link.
+    pub(super) fn join(&self) -> Share {
+        Traffic::join(&self.traffic)
     }
 
     /// Sends a request; the answer arrives in the exchange.
     pub(super) fn send(&self, request: Outgoing) -> Exchange {
         let pipe = Arc::new(Pipe::new(self.capacity));
         let end = Ended(Arc::clone(&pipe));
-        let share = Traffic::join(&self.traffic);
-        let connecting = Connecting::default();
+        let share = self.join();
+        let connecting = Connecting::new(request.origin.as_ref());
         let task = self.handle.spawn(connecting.clone().scope(async move {
             let result = request.carry(&end.0, &connecting, &share).await;
             end.0.finish(result);
         }));
-        Exchange { pipe, task: task.abort_handle() }
+        Exchange { pipe, task: task.abort_handle(), handle: self.handle.clone() }
     }
 }
 
@@ -117,9 +130,19 @@ impl Drop for Ended {
 pub(super) struct Exchange {
     pipe: Arc<Pipe>,
     task: AbortHandle,
+    handle: Handle,
 }
 
 impl Exchange {
+    /// Ends its waits when the context is cancelled.
+    pub(super) fn watch(&self, context: &Context) -> Hook {
+        let (pipe, task) = (Arc::clone(&self.pipe), self.task.clone());
+        context.on_cancel(move || {
+            pipe.cancel();
+            task.abort();
+        })
+    }
+
     pub(super) fn head(&self) -> Result<Answer, Failure> {
         self.pipe.head()
     }
@@ -128,7 +151,7 @@ impl Exchange {
         self.pipe.block()
     }
 
-    /// Waits until the connection is free, or gone: at most [`DRAIN_TIME`].
+    /// Waits until the connection is free, or gone: the driver reads no more than a little of what nobody wants.
     pub(super) fn drain(&self) -> Result<(), Failure> {
         loop {
             match self.pipe.block() {
@@ -140,18 +163,31 @@ impl Exchange {
         }
     }
 
-    pub(super) fn cancel(&self) {
+    /// Closes the connection in the middle of an answer, and drops its permit when that is done, so that who gets it
+    /// finds the place free.
+    pub(super) fn cut(&self, permit: Permit) {
         self.pipe.cancel();
         self.task.abort();
+        self.handle.spawn(async move {
+            // The task that was cut is gone after the first turn, its connection after the second.
+            for _ in 0..4 {
+                yield_now().await;
+            }
+            drop(permit);
+        });
     }
 }
 
 /// How often a request is sent again at once because its connection had been idle, and was closed.
-const STALE: usize = 3;
+pub(super) const STALE: usize = 3;
 
 /// A request, ready to be sent.
 pub(super) struct Outgoing {
     pub(super) client: reqwest::Client,
+    /// The server, if it may speak HTTP/2.
+    pub(super) origin: Option<Arc<Origin>>,
+    /// How many fields a head may have.
+    pub(super) fields: usize,
     pub(super) request: reqwest::Request,
     pub(super) url: Url,
     pub(super) wanted: bool,
@@ -165,14 +201,26 @@ impl Outgoing {
     async fn carry(self, pipe: &Pipe, connecting: &Connecting, share: &Share) -> Result<(), Failure> {
         let start = Instant::now();
         let Self { url, wanted, .. } = &self;
-        let mut response = self.answer(connecting, share, start).await?;
-        share.received(Instant::now());
-        let connected = connecting.time();
-        let timing = Timing {
-            connecting: connected,
-            waiting: start.elapsed().saturating_sub(connected),
-            receiving: Duration::ZERO,
+        let first = match &self.origin {
+            Some(origin) => origin.turn().await,
+            None => None,
         };
+        let sender =
+            self.origin.as_ref().map_or_else(|| Ok(self.client.clone().into()), |own| own.client())?;
+        let answered = self.answer(&sender, connecting, share).await;
+        drop(first);
+        let connected = connecting.timing();
+        let waiting = start.elapsed().saturating_sub(connected.total());
+        let timing = Timing { waiting, ..connected };
+        let mut response = answered.map_err(|failure| failure.with_timing(timing))?;
+        share.received(Instant::now());
+        if let Some(origin) = &self.origin {
+            origin.speaks(response.version());
+        }
+        if response.version() == Version::HTTP_2 {
+            streams::check(&response, self.fields, url)?;
+            share.streams(self.line());
+        }
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let wanted = *wanted && status.is_success();
@@ -198,7 +246,7 @@ impl Outgoing {
                 Poll::Ready(chunk) => chunk,
                 Poll::Pending => {
                     pipe.flush();
-                    self.patiently(chunk, share).await?
+                    self.patiently(chunk, share).await.inspect_err(|_| self.distrust(&sender))?
                 }
             };
             share.received(Instant::now());
@@ -207,8 +255,10 @@ impl Outgoing {
                 None => break,
             }
         }
+        if !streams::is_whole(response) {
+            return Err(streams::given_up(url));
+        }
         // The connection goes back to the others a moment after the last block: what is sent next shall find it.
-        drop(response);
         yield_now().await;
         Ok(())
     }
@@ -231,27 +281,45 @@ impl Outgoing {
     /// Sends it, and waits for the head.
     ///
     /// A server may close a connection at any time while it is idle. Who is told so in answer to a request, which asks
-    /// for something and changes nothing, may send that again (RFC 9112 §9.3.1 and RFC 9110 §9.2.2).
+    /// for something and changes nothing, may send that again (RFC 9112 §9.3.1 and RFC 9110 §9.2.2). What is not
+    /// looked at over HTTP/2 (RFC 9113 §8.7), the client sends again by itself.
     async fn answer(
         &self,
+        sender: &Current,
         connecting: &Connecting,
         share: &Share,
-        start: Instant,
     ) -> Result<reqwest::Response, Failure> {
-        let mut again = 0;
+        let (mut client, start) = (sender.client.clone(), Instant::now());
+        let (mut again, mut required) = (0, false);
         loop {
             let request = self.request.try_clone().ok_or_else(|| Failure::from(ErrorKind::Unsupported))?;
-            match self.head(self.client.execute(request), connecting, share, start).await {
-                Err(failure)
-                    if matches!(failure.kind(), ErrorKind::Incomplete)
-                        && connecting.until() == Some(None)
-                        && again < STALE =>
-                {
-                    again += 1;
+            match self.head(client.execute(request), connecting, share, start).await {
+                Err((_, Remedy::Again)) if connecting.until() == Some(None) && again < STALE => again += 1,
+                Err((failure, Remedy::Http1)) if !required => {
+                    let Some(origin) = &self.origin else { return Err(failure) };
+                    (client, required) = (origin.require_http1()?, true);
                 }
-                ended => return ended,
+                Err((failure, remedy)) => {
+                    if remedy == Remedy::Elsewhere {
+                        self.distrust(sender);
+                    }
+                    return Err(failure);
+                }
+                Ok(response) => return Ok(response),
             }
         }
+    }
+
+    /// Keeps further requests from a connection on which this one has waited in vain.
+    fn distrust(&self, sender: &Current) {
+        if let Some(origin) = &self.origin {
+            origin.distrust(sender);
+        }
+    }
+
+    /// Returns what tells the connection that requests share from others.
+    fn line(&self) -> usize {
+        self.origin.as_ref().map_or(0, |origin| Arc::as_ptr(origin).addr())
     }
 
     /// Waits for the head: the time-out for reading begins when the connection is there.
@@ -261,15 +329,24 @@ impl Outgoing {
         connecting: &Connecting,
         share: &Share,
         start: Instant,
-    ) -> Result<reqwest::Response, Failure> {
+    ) -> Result<reqwest::Response, (Failure, Remedy)> {
         let mut response = pin!(response);
+        let mut response = poll_fn(|context| {
+            let answered = response.as_mut().poll(context);
+            // Who has found a connection there keeps nobody waiting.
+            if let (Some(origin), Some(None)) = (&self.origin, connecting.until()) {
+                origin.open();
+            }
+            answered
+        });
         let mut limit = after(start, self.read_timeout);
-        let mut pauses = 1;
+        // Who has begun when the time-out is over for the first time, may stand before it; who begins later, behind.
+        let (mut pauses, mut begun) = (1, None);
         loop {
             match timeout_at(self.limit(limit).into(), &mut response).await {
                 Ok(Ok(response)) => return Ok(response),
-                Ok(Err(error)) => return Err(failure_of(error, &self.url)),
-                Err(_) if self.is_over() => return Err(self.too_late("head", pauses)),
+                Ok(Err(error)) => return Err(unanswered(error, &self.url)),
+                Err(_) if self.is_over() => return Err((self.too_late("head", pauses), Remedy::Elsewhere)),
                 Err(_) => {}
             }
             let later = match connecting.until() {
@@ -282,8 +359,11 @@ impl Outgoing {
                 continue;
             }
             let now = Instant::now();
-            if !share.is_patient(pauses, self.read_timeout, now) {
-                return Err(self.too_late("head", pauses));
+            let begun = *begun.get_or_insert_with(|| share.begun());
+            if !share.is_patient(pauses, self.read_timeout, now)
+                && !share.is_behind(begun, self.line(), self.read_timeout, now)
+            {
+                return Err((self.too_late("head", pauses), Remedy::Elsewhere));
             }
             pauses += 1;
             limit = after(now, self.read_timeout);
@@ -303,14 +383,12 @@ impl Outgoing {
         if self.is_over() {
             return Failure::new(ErrorKind::Timeout, "the deadline has passed").transient(false);
         }
-        let (host, seconds) = (redacted(&self.url), self.read_timeout.saturating_mul(pauses).as_secs_f64());
-        let message = format!("no byte of the {part} came from {} within {seconds} s", host.authority());
-        Failure::new(ErrorKind::Timeout, message)
+        no_byte(part, &self.url, self.read_timeout, pauses)
     }
 }
 
 /// Returns the moment after a time, which may be longer than any clock goes.
-fn after(start: Instant, time: Duration) -> Instant {
+pub(super) fn after(start: Instant, time: Duration) -> Instant {
     const LONG: Duration = Duration::from_secs(60 * 60 * 24 * 365);
     start.checked_add(time).unwrap_or_else(|| start + LONG)
 }

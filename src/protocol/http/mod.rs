@@ -2,10 +2,14 @@
 
 pub(crate) mod answer;
 mod client;
+mod direct;
 mod driver;
+mod exchange;
 mod failure;
+mod origins;
 mod pipe;
 mod resolver;
+mod streams;
 mod traffic;
 
 use std::fmt;
@@ -22,7 +26,7 @@ use url::Url;
 
 pub(crate) use answer::{interpret, is_conditional};
 use client::{Client, ClientKey};
-use driver::Exchange;
+use exchange::Exchange;
 pub(crate) use failure::failure_of;
 
 use crate::cancel::Hook;
@@ -35,6 +39,7 @@ use crate::record::public;
 use crate::reply::{Reply, Validator};
 use crate::request::{Credentials, Method, Request, header};
 use crate::settings::HttpSettings;
+use crate::timing::Timing;
 use crate::transfer::Transfer;
 
 /// A download over HTTP or HTTPS.
@@ -52,9 +57,12 @@ use crate::transfer::Transfer;
 /// ```
 pub type HttpDownload = Transfer<Http>;
 
-/// The protocol of `http:` and `https:` URLs (RFC 9110, RFC 9112).
+/// The protocol of `http:` and `https:` URLs (RFC 9110, RFC 9112, RFC 9113).
 ///
 /// Clients, and with them connections, are kept in the context, one for each set of settings that must not be shared.
+/// Over https, HTTP/2 is spoken with who offers it: there one connection carries all requests to a host at once, as
+/// many as the server takes, and others wait for their turn. What ends one of them leaves the others alone.
+///
 /// Content codings are never asked for: the bytes are the origin's. Redirects are followed to http and https only,
 /// from https to http not at all unless [allowed](Self::allow_downgrade), and on another origin the caller's headers
 /// and credentials stay behind.
@@ -196,6 +204,7 @@ impl Protocol for Http {
     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
         let mut request = request.clone();
         let mut visited = vec![place(request.url())];
+        let mut timing = Timing::default();
         for _ in 0..=self.settings.max_redirects {
             if !matches!(request.url().scheme(), "http" | "https") {
                 let message = format!("{} is not an http or https URL", request.display_url());
@@ -208,10 +217,13 @@ impl Protocol for Http {
             let mut permit = context.permit(&request)?;
             let built = self.build(&client, &request)?;
             let conditional = is_conditional(built.headers());
-            let exchange = Arc::new(client.send(built, self.settings.read_timeout, &request));
-            let cancelling = Arc::clone(&exchange);
-            let hook = context.on_cancel(move || cancelling.cancel());
-            let answer = exchange.head().map_err(|failure| permit.failed(failure))?;
+            let mut exchange = client.send(built, self.settings.read_timeout, &request, context);
+            let hook = exchange.watch(context);
+            let answer = exchange.head().map_err(|failure| {
+                timing += failure.timing();
+                permit.failed(failure).with_timing(timing)
+            })?;
+            timing += answer.timing;
             let status = answer.status;
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 permit.served();
@@ -228,7 +240,6 @@ impl Protocol for Http {
                 visited.push(place);
                 continue;
             }
-            let timing = answer.timing;
             let (head, has_body) = match interpret(status, answer.headers, &request, conditional) {
                 Ok(head) => {
                     permit.served();
@@ -236,14 +247,13 @@ impl Protocol for Http {
                 }
                 // The body of a success is not drained by the driver, and may have no end.
                 Err(failure) if status.is_success() => {
-                    exchange.cancel();
-                    client.retire(permit);
-                    return Err(failure);
+                    exchange.cut(permit);
+                    return Err(failure.with_timing(timing));
                 }
                 Err(failure) => {
                     let failure = permit.failed(failure);
                     exchange.drain()?;
-                    return Err(failure);
+                    return Err(failure.with_timing(timing));
                 }
             };
             if !has_body {
@@ -256,7 +266,7 @@ impl Protocol for Http {
                 done: false,
                 _hook: hook,
                 permit: Some(permit),
-                client,
+                _client: client,
             };
             return Ok(Reply::new(head, body).with_timing(timing));
         }
@@ -280,19 +290,21 @@ impl fmt::Debug for Http {
 
 /// The body of a reply, while it arrives.
 struct Body {
-    exchange: Arc<Exchange>,
+    exchange: Exchange,
     block: Bytes,
     done: bool,
     _hook: Hook,
     /// Given back at the end of the body, when the connection is free again.
     permit: Option<Permit>,
     /// The thread that carries it must outlast the context that it was sent in.
-    client: Arc<Client>,
+    _client: Arc<Client>,
 }
 
 impl BufRead for Body {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.block.is_empty() && !self.done {
+            // Its memory is for what comes next.
+            self.block = Bytes::new();
             let block = self.exchange.block().map_err(|failure| match &mut self.permit {
                 Some(permit) => permit.failed(failure),
                 None => failure,
@@ -323,9 +335,8 @@ impl Read for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        self.exchange.cancel();
         if let Some(permit) = self.permit.take() {
-            self.client.retire(permit);
+            self.exchange.cut(permit);
         }
     }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use parking_lot::{Condvar, Mutex};
 
 use crate::failure::{ErrorKind, Failure};
-use crate::reply::Timing;
+use crate::timing::Timing;
 
 /// How many bytes may wait to be taken, before the client stops reading from its socket.
 pub(super) const CAPACITY: usize = 1 << 20;
@@ -98,8 +98,15 @@ impl Pipe {
 
     /// Ends all waiting, for good.
     pub(super) fn cancel(&self) {
-        self.state.lock().cancelled = true;
+        let writer = {
+            let mut state = self.state.lock();
+            state.cancelled = true;
+            state.writer.take()
+        };
         self.changed.notify_all();
+        if let Some(writer) = writer {
+            writer.wake();
+        }
     }
 
     /// Puts the head, to be seen with what follows it at once or at the next [flush](Self::flush).
@@ -126,10 +133,10 @@ impl Pipe {
         self.changed.notify_one();
     }
 
-    /// Is ready when there is room for another block.
+    /// Is ready when there is room for another block, or nobody who wants one.
     pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.waiting < self.capacity {
+        if state.waiting < self.capacity || state.cancelled {
             return Poll::Ready(());
         }
         state.writer = Some(context.waker().clone());

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::client::Connecting;
 use crate::guard::Guard;
 use crate::settings::Resolver;
 
@@ -15,9 +17,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// Guards the resolver of the settings, or that of the system.
-    pub(super) fn new(guard: Guard, resolver: Option<&Resolver>) -> Self {
-        let resolver = resolver.map_or_else(|| Arc::new(System) as _, Resolver::shared);
+    pub(super) fn new(guard: Guard, resolver: Arc<dyn Resolve>) -> Self {
         Self { guard: Arc::new(guard), resolver }
     }
 }
@@ -33,8 +33,46 @@ impl Resolve for Guarded {
     }
 }
 
+/// Tells the request that needs them how long names take to be resolved.
+pub(super) struct Timed(Arc<dyn Resolve>);
+
+impl Timed {
+    pub(super) fn new(resolver: Arc<dyn Resolve>) -> Self {
+        Self(resolver)
+    }
+}
+
+impl Resolve for Timed {
+    fn resolve(&self, name: Name) -> Resolving {
+        // Also when it is given up: for a time-out, say.
+        let took = Took { connecting: Connecting::current(), start: Instant::now() };
+        let resolving = self.0.resolve(name);
+        Box::pin(async move {
+            let resolved = resolving.await;
+            drop(took);
+            resolved
+        })
+    }
+}
+
+struct Took {
+    connecting: Connecting,
+    start: Instant,
+}
+
+impl Drop for Took {
+    fn drop(&mut self) {
+        self.connecting.resolved(self.start.elapsed());
+    }
+}
+
+/// Returns the resolver of the settings, or that of the system.
+pub(super) fn resolver(given: Option<&Resolver>) -> Arc<dyn Resolve> {
+    given.map_or_else(|| Arc::new(System) as _, Resolver::shared)
+}
+
 /// Resolves names as the system does.
-struct System;
+pub(super) struct System;
 
 impl Resolve for System {
     fn resolve(&self, name: Name) -> Resolving {

@@ -43,7 +43,7 @@ struct Delivery<'a> {
 }
 
 /// The most bytes written at once, and the length of a chunk.
-const BLOCK: u64 = 64 * 1024;
+pub(crate) const BLOCK: u64 = 64 * 1024;
 
 impl Delivery<'_> {
     fn head(&mut self, answer: &Answer) -> io::Result<()> {
@@ -54,9 +54,15 @@ impl Delivery<'_> {
         for (_, gate) in pace.gates.iter().filter(|(position, _)| position.is_none()) {
             self.pass(gate)?;
         }
-        if self.ending == Ending::Mute {
-            self.wire.wait_abandoned();
-            return Err(ErrorKind::ConnectionAborted.into());
+        match self.ending {
+            Ending::Mute => {
+                self.wire.wait_abandoned();
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
+            Ending::Abort(None, _) | Ending::GoAway(None, _) => {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
+            _ => {}
         }
         if answer.span.is_empty() && !self.stalls() {
             self.answering = None;
@@ -118,14 +124,18 @@ impl Delivery<'_> {
     fn end(&mut self, answer: &Answer) -> io::Result<bool> {
         match self.ending {
             Ending::Whole | Ending::Mute => {}
-            Ending::Cut(_) | Ending::Reset(_) => return Ok(false),
+            Ending::Cut(_) | Ending::Reset(_) | Ending::Abort(..) | Ending::GoAway(..) => return Ok(false),
             Ending::Stall(_) => {
                 self.wire.wait_abandoned();
                 return Ok(false);
             }
         }
         if self.reply.framing == Framing::Chunked && answer.has_body {
-            self.wire.write_all(b"0\r\n\r\n")?;
+            self.wire.write_all(b"0\r\n")?;
+            for (name, value) in &self.reply.trailers {
+                write!(self.wire, "{name}: {value}\r\n")?;
+            }
+            self.wire.write_all(b"\r\n")?;
             self.wire.flush()?;
         }
         if answer.close {
@@ -160,10 +170,11 @@ impl Delivery<'_> {
 }
 
 impl Ending {
-    fn limit(self) -> u64 {
+    pub(crate) fn limit(self) -> u64 {
         match self {
             Self::Cut(bytes) | Self::Reset(bytes) | Self::Stall(bytes) => bytes,
-            Self::Whole | Self::Mute => u64::MAX,
+            Self::Abort(Some(bytes), _) | Self::GoAway(Some(bytes), _) => bytes,
+            Self::Whole | Self::Mute | Self::Abort(None, _) | Self::GoAway(None, _) => u64::MAX,
         }
     }
 }

@@ -35,6 +35,7 @@ struct State {
     peak: usize,
     in_flight: usize,
     in_flight_peak: usize,
+    resets: usize,
     journal: Vec<Received>,
     sent: HashMap<String, u64>,
     sockets: Vec<Weak<TcpStream>>,
@@ -80,6 +81,12 @@ impl Ledger {
         self.state().in_flight_peak
     }
 
+    /// The number of requests that their clients took back, on a connection that went on (HTTP/2).
+    #[must_use]
+    pub fn resets(&self) -> usize {
+        self.state().resets
+    }
+
     /// The most bytes of a body that one reply to this path has written so far.
     #[must_use]
     pub fn sent(&self, path: &str) -> u64 {
@@ -113,6 +120,12 @@ impl Ledger {
     #[track_caller]
     pub fn wait_open(&self, count: usize) {
         self.wait(|state| state.open == count, || format!("{count} open connections"));
+    }
+
+    /// Waits until at least `count` requests were taken back in all.
+    #[track_caller]
+    pub fn wait_resets(&self, count: usize) {
+        self.wait(|state| state.resets >= count, || format!("{count} requests taken back"));
     }
 
     /// Waits until one reply to this path has written at least `count` bytes of its body.
@@ -206,6 +219,12 @@ impl Ledger {
             Some(most) => *most = bytes.max(*most),
             None => drop(state.sent.insert(path.to_owned(), bytes)),
         }
+        self.changed.notify_all();
+    }
+
+    /// Enters that a client took a request back.
+    pub(crate) fn record_reset(&self) {
+        self.state().resets += 1;
         self.changed.notify_all();
     }
 

@@ -1,7 +1,8 @@
 //! Scripted servers for tests: every byte, pause and broken connection is under the test's control.
 //!
-//! - [`Origin`] is an HTTP/1.1 server, plain or over TLS, that answers each path with a [`Reply`]: a builder value
-//!   with validators, ranges, framing, pace and faults. A [`Gate`] makes a reply wait for the test.
+//! - [`Origin`] is an HTTP server, plain or over TLS, where it may speak HTTP/2, that answers each path with a
+//!   [`Reply`]: a builder value with validators, ranges, framing, pace and faults. A [`Gate`] makes a reply wait for
+//!   the test.
 //! - [`Proxy`] forwards requests and opens tunnels; a [`Relay`] passes connections on and breaks them at any byte;
 //!   [`Silent`] never answers; [`Backlog`] does not accept and [`Refusing`] refuses, until the test opens them.
 //! - [`Authority`] issues the certificates, [`Ledger`] is what a server has seen and how a test waits for it.
@@ -32,6 +33,7 @@ mod answer;
 mod body;
 mod delivery;
 mod folder;
+mod frames;
 mod gate;
 mod identity;
 mod ledger;
@@ -43,6 +45,7 @@ mod relay;
 mod reply;
 mod server;
 mod silent;
+mod streams;
 mod wire;
 
 pub use body::pattern;

@@ -1,4 +1,4 @@
-//! A scripted HTTP/1.1 server.
+//! A scripted HTTP server.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,9 +14,10 @@ use crate::ledger::Visit;
 use crate::received::Received;
 use crate::reply::Reply;
 use crate::server::{Server, face};
+use crate::streams::{self, H2};
 use crate::wire::Wire;
 
-/// A scripted HTTP/1.1 server on 127.0.0.1, plain or over TLS, that ends when dropped.
+/// A scripted HTTP server on 127.0.0.1, plain or over TLS, that ends when dropped.
 ///
 /// It is asked for what it has seen through its [`Ledger`](crate::Ledger).
 /// A target is looked up exactly as it came, then without
@@ -46,19 +47,33 @@ impl Origin {
     /// Starts a plain origin.
     #[must_use]
     pub fn start() -> Self {
-        Self::serve(None)
+        Self::serve(None, None)
     }
 
     /// Starts an origin over TLS that shows this identity.
     #[must_use]
     pub fn tls(identity: &Identity) -> Self {
-        Self::serve(Some(Arc::new(identity.server_config(None))))
+        Self::serve(Some(identity.server_config(None)), None)
     }
 
     /// Starts an origin over TLS that lets in only clients with a certificate issued by `clients`.
     #[must_use]
     pub fn mutual_tls(identity: &Identity, clients: &Authority) -> Self {
-        Self::serve(Some(Arc::new(identity.server_config(Some(clients)))))
+        Self::serve(Some(identity.server_config(Some(clients))), None)
+    }
+
+    /// Starts an origin over TLS that speaks HTTP/2 with who offers it, and HTTP/1.1 with all others.
+    #[must_use]
+    pub fn http2(identity: &Identity) -> Self {
+        Self::http2_at_once(identity, 250)
+    }
+
+    /// Does the same, and answers at most so many requests at once on a connection: others are refused.
+    #[must_use]
+    pub fn http2_at_once(identity: &Identity, requests: u32) -> Self {
+        let mut config = identity.server_config(None);
+        config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+        Self::serve(Some(config), Some(requests))
     }
 
     /// The URL of a path (or any target) on this origin, by its address.
@@ -111,8 +126,9 @@ impl Origin {
         self.routes.cuts.store(count, Ordering::SeqCst);
     }
 
-    fn serve(config: Option<Arc<ServerConfig>>) -> Self {
-        let routes = Arc::new(Routes::default());
+    fn serve(config: Option<ServerConfig>, at_once: Option<u32>) -> Self {
+        let routes = Arc::new(Routes { at_once, ..Routes::default() });
+        let config = config.map(Arc::new);
         let shared = Arc::clone(&routes);
         let secure = config.is_some();
         let server = Server::start("kit-origin", move |visit| shared.serve(visit, config.as_ref()));
@@ -125,10 +141,12 @@ face!(Origin);
 type Handler = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 
 #[derive(Default)]
-struct Routes {
+pub(crate) struct Routes {
     paths: Mutex<HashMap<String, Route>>,
     prefixes: Mutex<Vec<(String, Handler)>>,
     cuts: AtomicUsize,
+    /// How many requests a connection of HTTP/2 carries at once, if there is any.
+    at_once: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -138,15 +156,23 @@ struct Route {
 }
 
 impl Routes {
-    fn serve(&self, visit: &Visit, config: Option<&Arc<ServerConfig>>) -> io::Result<()> {
+    fn serve(self: &Arc<Self>, visit: &Visit, config: Option<&Arc<ServerConfig>>) -> io::Result<()> {
         let socket = visit.socket();
         let cuts = |left: usize| left.checked_sub(1);
         if self.cuts.try_update(Ordering::SeqCst, Ordering::SeqCst, cuts).is_ok() {
             return socket.as_ref().read(&mut [0; 4096]).map(drop);
         }
-        let mut wire = match config {
-            Some(config) => Wire::tls(socket, Arc::clone(config))?,
-            None => Wire::plain(socket),
+        let mut wire = match (config.map(Arc::clone), self.at_once) {
+            (None, _) => Wire::plain(socket),
+            (Some(config), None) => Wire::tls(socket, config)?,
+            (Some(config), Some(at_once)) => {
+                let Some(accepted) = streams::accept(visit)? else { return Ok(()) };
+                if streams::offers(&accepted) {
+                    return streams::serve(visit, accepted, config, self, at_once);
+                }
+                let connection = accepted.into_connection(config);
+                Wire::secure(socket, connection.map_err(|(error, _)| io::Error::other(error))?)
+            }
         };
         while let Some(received) = Received::read(&mut wire, visit.number)? {
             let place = visit.ledger.record(received.clone());
@@ -157,7 +183,7 @@ impl Routes {
         Ok(())
     }
 
-    fn reply(&self, received: &Received) -> Reply {
+    pub(crate) fn reply(&self, received: &Received) -> Reply {
         let reply = self.look_up(received);
         let authorization = received.header("authorization");
         match reply.credentials.as_ref().and_then(|credentials| credentials.challenge(authorization)) {

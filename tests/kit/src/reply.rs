@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::answer::Credentials;
 use crate::body::Body;
 use crate::gate::Gate;
+use crate::streams::Farewell;
 
 /// An answer of an [`Origin`](crate::Origin), with its faults: a value to build once and clone.
 ///
@@ -23,6 +24,7 @@ use crate::gate::Gate;
 pub struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) trailers: Vec<(String, String)>,
     pub(crate) etag: Option<String>,
     pub(crate) modified: Option<String>,
     pub(crate) body: Body,
@@ -81,6 +83,10 @@ pub(crate) enum Ending {
     Reset(u64),
     Stall(u64),
     Mute,
+    /// An error of the stream (HTTP/2), before the head or after so many bytes.
+    Abort(Option<u64>, u32),
+    /// The end of the connection is told (HTTP/2), before the head or after so many bytes.
+    GoAway(Option<u64>, Farewell),
 }
 
 /// What is answered.
@@ -151,6 +157,7 @@ impl Reply {
         Self {
             status,
             headers: Vec::new(),
+            trailers: Vec::new(),
             etag: None,
             modified: None,
             body,
@@ -181,7 +188,13 @@ impl Reply {
         Self { framing: Framing::Chunked, ..self }
     }
 
-    /// Says `Connection: close` and does.
+    /// One more field after the body, where the framing has a place for it: in chunks, or over HTTP/2.
+    pub fn trailer(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.trailers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Says `Connection: close` and does; over HTTP/2, that this was the last request of the connection.
     pub fn close(self) -> Self {
         Self { close: true, ..self }
     }
@@ -242,6 +255,21 @@ impl Reply {
     /// Sends nothing at all, until the client leaves or the server is dropped.
     pub fn stall_header(self) -> Self {
         Self { ending: Ending::Mute, ..self }
+    }
+
+    /// Ends the stream by `RST_STREAM` with this code, before the head or after so many bytes of the body (HTTP/2).
+    ///
+    /// Over HTTP/1.1 the connection is closed.
+    pub fn abort(self, after: Option<u64>, code: u32) -> Self {
+        Self { ending: Ending::Abort(after, code), ..self }
+    }
+
+    /// Says by `GOAWAY` that the connection ends, before the head or after so many bytes of the body (HTTP/2).
+    ///
+    /// Without an error, code 0, the request that was `processed` is answered as if nothing had been said. One that was
+    /// not gets no answer, and an error closes the connection. Over HTTP/1.1 the connection is closed.
+    pub fn go_away(self, after: Option<u64>, processed: bool, code: u32) -> Self {
+        Self { ending: Ending::GoAway(after, Farewell { processed, code }), ..self }
     }
 
     /// Starts a 206 so many bytes away from where it was asked to, and says so in `Content-Range`.

@@ -38,9 +38,13 @@ impl Wire {
 
     pub(crate) fn tls(socket: Arc<TcpStream>, config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        Ok(Self::secure(socket, connection))
+    }
+
+    pub(crate) fn secure(socket: Arc<TcpStream>, connection: ServerConnection) -> Self {
         let socket = Shared(socket);
         let stream = Stream::Tls(Box::new(StreamOwned::new(connection, socket.clone())));
-        Ok(Self { socket, stream, early: Vec::new(), held: false })
+        Self { socket, stream, early: Vec::new(), held: false }
     }
 
     pub(crate) fn client_certificate(&self) -> bool {

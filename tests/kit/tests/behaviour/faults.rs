@@ -64,6 +64,8 @@ fn a_body_comes_in_chunks() {
     let whole = exchange(chunked.close()).0;
     assert!(whole.ends_with("\r\n\r\n4\r\n0123\r\n4\r\n4567\r\n2\r\n89\r\n0\r\n\r\n"), "{whole}");
     assert!(exchange(Reply::ok("").chunked().close()).0.ends_with("\r\n\r\n0\r\n\r\n"));
+    let trailing = Reply::ok("").chunked().trailer("X-Sum", "none").close();
+    assert!(exchange(trailing).0.ends_with("\r\n\r\n0\r\nX-Sum: none\r\n\r\n"));
 }
 
 #[test]

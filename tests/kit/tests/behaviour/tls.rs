@@ -59,6 +59,17 @@ fn an_origin_speaks_tls() {
 }
 
 #[test]
+fn an_origin_of_http_2_speaks_http_1_1_with_who_offers_nothing_else() {
+    let authority = Authority::new("trusted");
+    let origin = Origin::http2(&authority.server(&["localhost"]));
+    origin.on("/", Reply::ok(pattern(300_000)));
+    let mut old = client(&origin, &authority, None);
+    assert!(old.get("/", &[]).body == pattern(300_000));
+    assert!(old.get("/", &[]).body == pattern(300_000));
+    assert_eq!((origin.connections(), origin.journal()[0].version.as_str()), (1, "HTTP/1.1"));
+}
+
+#[test]
 fn a_cut_over_tls_has_no_farewell() {
     let authority = Authority::new("trusted");
     let origin = Origin::tls(&authority.server(&["localhost"]));
