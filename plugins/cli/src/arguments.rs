@@ -186,9 +186,12 @@ pub(crate) struct Content {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How many, how often, how long")]
 pub(crate) struct Pace {
-    /// How many files are downloaded at a time
-    #[arg(short = 'j', long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) concurrency: u16,
+    /// How many files are downloaded at a time, or "auto" for as many as are worth it
+    ///
+    /// With auto, it begins with 4, downloads more while that makes everything faster, up to 32, and fewer for a while
+    /// when a server pushes back. --per-host limits that, too.
+    #[arg(short = 'j', long, value_name = "N", default_value = "8", value_parser = concurrency)]
+    pub(crate) concurrency: Concurrency,
     /// How many of them are downloaded from one host at a time; all, unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) per_host: Option<u16>,
@@ -218,6 +221,13 @@ pub(crate) struct Pace {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How fast")]
 pub(crate) struct Speed {
+    /// Over how many connections each file is fetched, in ranges, or "auto" for more than one where that is faster
+    ///
+    /// They go to the URL and to every --mirror, and each counts for --per-host. With auto, it is one at first; only
+    /// for what is large, and has not come soon, are there more, as long as they bring more, up to 8 for all files
+    /// together. What cannot be fetched in ranges comes over one connection.
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = segments)]
+    pub(crate) segments: Segments,
     /// How many bytes a second all downloads may take together, like 500K or 2M; unlimited unless given
     #[arg(long, value_name = "BYTES", value_parser = amount)]
     pub(crate) limit_rate: Option<u64>,
@@ -269,6 +279,9 @@ pub(crate) struct Connection {
     /// Accepts servers that cannot prove who they are; anyone on the way can then read and change everything
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Speaks HTTP/1.1 with all servers, also with those that offer HTTP/2 over https
+    #[arg(long = "http1.1")]
+    pub(crate) http1_only: bool,
     /// How many redirects are followed for a file
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) max_redirects: u32,
@@ -289,6 +302,19 @@ pub(crate) struct Output {
     /// Prints a JSON object a line for each file and a summary, to standard output, or to standard error with -o -
     #[arg(long)]
     pub(crate) json: bool,
+    /// Prints at the end where the time went for each host: for a connection, for waiting, for checking, ..
+    ///
+    /// For each phase, what all attempts have spent in it and what each of them has on average. With --json, the
+    /// numbers are in the summary. A redirect counts for the host that was asked, and making a connection secure (TLS)
+    /// as a part of making it, since the two cannot be told apart.
+    #[arg(long)]
+    pub(crate) stats: bool,
+    /// Writes a timeline to FILE: each attempt on the lane of its thread, for ui.perfetto.dev or chrome://tracing
+    ///
+    /// It is in the Trace Event Format (JSON), is written as the run goes on, and names URLs without credentials and
+    /// queries.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
     /// Prints failures only
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
@@ -305,6 +331,27 @@ pub(crate) enum When {
     Always,
     /// Not at all
     Never,
+}
+
+/// How many files are downloaded at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Concurrency {
+    Fixed(u16),
+    /// As many as are worth it.
+    Auto,
+}
+
+fn concurrency(text: &str) -> Result<Concurrency, String> {
+    let fixed = |text: &str| text.parse().ok().filter(|number| *number > 0).map(Concurrency::Fixed);
+    let parsed = if text == "auto" { Some(Concurrency::Auto) } else { fixed(text) };
+    parsed.ok_or_else(|| format!("it is neither a number from 1 to {} nor auto", u16::MAX))
+}
+
+/// Over how many connections a file is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Segments {
+    Fixed(u16),
+    Auto,
 }
 
 /// Parses a number of bytes: plain, or with a suffix for a power of 1024.
@@ -330,6 +377,14 @@ fn amount(text: &str) -> Result<u64, String> {
     match size(text) {
         Ok(0) => Err("it must be more than nothing".to_owned()),
         parsed => parsed,
+    }
+}
+
+fn segments(text: &str) -> Result<Segments, String> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(Segments::Auto),
+        (_, Ok(number @ 1..=64)) => Ok(Segments::Fixed(number)),
+        _ => Err("it must be auto, or from 1, for no ranges, to 64".to_owned()),
     }
 }
 

@@ -1,8 +1,7 @@
 //! The paths that a run writes to, each of them once.
 
 use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher, RandomState};
 use std::path::{Component, Path, PathBuf};
 
 use ganymede::{ErrorKind, Failure};
@@ -18,6 +17,8 @@ const SHARDS: usize = 64;
 pub(crate) struct Claims {
     hasher: RandomState,
     folder: PathBuf,
+    /// What has hashed the folder already.
+    inside: DefaultHasher,
     shards: Vec<Shard>,
 }
 
@@ -27,8 +28,11 @@ impl Default for Claims {
     fn default() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         // Without a current folder, relative paths are compared with each other all the same.
-        let folder = std::env::current_dir().unwrap_or_default();
-        Self { hasher: RandomState::new(), folder, shards }
+        let folder = plain(&std::env::current_dir().unwrap_or_default());
+        let hasher = RandomState::new();
+        let mut inside = hasher.build_hasher();
+        folder.components().for_each(|component| component.hash(&mut inside));
+        Self { hasher, folder, inside, shards }
     }
 }
 
@@ -47,23 +51,38 @@ impl Claims {
 
     /// Claims a path; false if it was claimed before, be it written in another way.
     pub(crate) fn claim(&self, path: &Path) -> bool {
-        let hash = self.hasher.hash_one(self.plain(path));
+        let hash = self.hash(path);
         // The low bits: the sets look at the high ones, too.
         let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
         self.shards[shard].lock().insert(hash / SHARDS as u64)
     }
 
-    fn plain(&self, path: &Path) -> PathBuf {
-        let mut plain = PathBuf::new();
-        for component in self.folder.join(path).components() {
-            match component {
-                Component::CurDir => {}
-                Component::ParentDir => drop(plain.pop()),
-                other => plain.push(other),
-            }
+    /// Hashes the names that lead to a path, one after the other, however that is written.
+    fn hash(&self, path: &Path) -> u64 {
+        // Most have only names, and need not be put together for it.
+        if path.components().all(|component| matches!(component, Component::Normal(_))) {
+            let mut hasher = self.inside.clone();
+            path.components().for_each(|component| component.hash(&mut hasher));
+            return hasher.finish();
         }
-        plain
+        let mut hasher = self.hasher.build_hasher();
+        let path = plain(&self.folder.join(path));
+        path.components().for_each(|component| component.hash(&mut hasher));
+        hasher.finish()
     }
+}
+
+/// Returns a path without names that are left again.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 /// Takes a value that is a hash for its own hash.

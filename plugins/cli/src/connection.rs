@@ -23,6 +23,9 @@ pub(crate) fn factory(connection: &Connection, pace: &Pace) -> Result<Factory, U
         let (name, value) = parse_header(header)?;
         http = http.header(name, value);
     }
+    if connection.http1_only {
+        http = http.http1_only();
+    }
     http = match connection.proxy.as_deref() {
         None => http,
         Some("none") => http.no_proxy(),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::item::Item;
 use crate::outcome::{FailedSource, Reason, Why};
 use crate::report::Totals;
+use crate::stats;
 use crate::watch::Watch;
 
 /// One line: fields are added to these over time, never taken away.
@@ -61,6 +62,9 @@ pub(crate) enum Line<'a> {
         seconds: f64,
         #[serde(skip_serializing_if = "Option::is_none")]
         planned: Option<u64>,
+        /// Where the time has gone, if that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stats: Option<&'a stats::Summary>,
     },
 }
 
@@ -121,7 +125,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    pub(crate) fn summary(totals: &Totals, elapsed: Duration) -> Self {
+    pub(crate) fn summary(totals: &Totals, elapsed: Duration, stats: Option<&'a stats::Summary>) -> Self {
         Self::Summary {
             succeeded: totals.succeeded,
             kept: totals.kept,
@@ -129,6 +133,7 @@ impl<'a> Line<'a> {
             bytes: totals.bytes,
             seconds: seconds(elapsed),
             planned: totals.planned,
+            stats,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::mem::take;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 use std::vec::IntoIter;
 
 use ganymede::{Context, Hook};
@@ -12,12 +13,19 @@ use parking_lot::{Condvar, Mutex};
 /// How many items are read ahead, at most.
 const AHEAD: usize = 256;
 
+/// How many are worth waking for who has taken some a moment ago, and how long it waits for so many.
+const MANY: usize = AHEAD / 2;
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// The items of another iterator, which runs on a thread; it ends when the context is cancelled.
 ///
-/// All that has been read is taken at once: waking a thread for each item would cost more than reading it.
+/// All that has been read is taken at once: waking a thread for each item would cost more than reading it. What is at
+/// hand without waiting is the lower bound of the [size hint](Iterator::size_hint).
 pub(crate) struct Feed<T> {
     shared: Arc<Shared<T>>,
     items: IntoIter<T>,
+    /// When some were taken last.
+    taken: Option<Instant>,
     _hook: Hook,
 }
 
@@ -31,6 +39,8 @@ struct Shared<T> {
 
 struct State<T> {
     items: Vec<T>,
+    /// For how many is to be woken who waits for items.
+    wanted: usize,
     ended: bool,
     stopped: bool,
 }
@@ -40,14 +50,14 @@ impl<T: Send + 'static> Feed<T> {
         source: impl Iterator<Item = T> + Send + 'static,
         context: &Context,
     ) -> io::Result<Self> {
-        let state = State { items: Vec::new(), ended: false, stopped: false };
+        let state = State { items: Vec::new(), wanted: 0, ended: false, stopped: false };
         let shared =
             Arc::new(Shared { state: Mutex::new(state), read: Condvar::new(), taken: Condvar::new() });
         let (stopping, reading) = (Arc::clone(&shared), Arc::clone(&shared));
         let hook = context.on_cancel(move || stopping.stop());
         // Never joined: nobody can wake it when it waits for standard input.
         thread::Builder::new().name("ganymede-input".to_owned()).spawn(move || reading.fill(source))?;
-        Ok(Self { shared, items: Vec::new().into_iter(), _hook: hook })
+        Ok(Self { shared, items: Vec::new().into_iter(), taken: None, _hook: hook })
     }
 }
 
@@ -59,9 +69,16 @@ impl<T> Iterator for Feed<T> {
             return Some(item);
         }
         let mut state = self.shared.state.lock();
-        while state.items.is_empty() && !state.ended && !state.stopped {
+        if let Some(taken) = self.taken {
+            state.wanted = MANY;
+            while state.is_short() && !self.shared.read.wait_until(&mut state, taken + MOMENT).timed_out() {}
+        }
+        state.wanted = 1;
+        while state.is_short() {
             self.shared.read.wait(&mut state);
         }
+        state.wanted = 0;
+        self.taken = Some(Instant::now());
         self.items = match state.stopped {
             true => Vec::new().into_iter(),
             false => take(&mut state.items).into_iter(),
@@ -70,11 +87,22 @@ impl<T> Iterator for Feed<T> {
         self.shared.taken.notify_one();
         self.items.next()
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.items.len(), None)
+    }
 }
 
 impl<T> Drop for Feed<T> {
     fn drop(&mut self) {
         self.shared.stop();
+    }
+}
+
+impl<T> State<T> {
+    /// Tells whether there are fewer items than are waited for, and more may come.
+    fn is_short(&self) -> bool {
+        self.items.len() < self.wanted && !self.ended && !self.stopped
     }
 }
 
@@ -89,9 +117,9 @@ impl<T> Shared<T> {
                 return;
             }
             state.items.push(item);
-            let first = state.items.len() == 1;
+            let enough = state.items.len() == state.wanted;
             drop(state);
-            if first {
+            if enough {
                 self.read.notify_one();
             }
         }

@@ -1,5 +1,6 @@
 //! The list of what to download, read line by line.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, Read};
@@ -119,10 +120,9 @@ fn parse(line: &str) -> Result<Option<Item>, String> {
 }
 
 fn parse_words(line: &str) -> Result<Item, String> {
-    let words =
-        shlex::split(line).ok_or("a quote is opened and not closed, or a \\ is the last character")?;
+    let words = split(line).ok_or("a quote is opened and not closed, or a \\ is the last character")?;
     let mut words = words.iter();
-    let mut item = Item::new(words.next().map(String::as_str).unwrap_or_default())?;
+    let mut item = Item::new(words.next().map(AsRef::as_ref).unwrap_or_default())?;
     for word in words {
         let (key, value) = word.split_once('=').ok_or_else(|| {
             format!("{word:?} is not KEY=VALUE: if it belongs to a name or URL, put that into quotes")
@@ -137,6 +137,15 @@ fn parse_words(line: &str) -> Result<Item, String> {
         }
     }
     Ok(item)
+}
+
+/// Splits a line into words as a shell does; `None` if it would wait for more.
+fn split(line: &str) -> Option<Vec<Cow<'_, str>>> {
+    // What a shell has nothing to say about but the spaces is most of a list.
+    if line.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic() && !b"'\"\\#".contains(&byte)) {
+        return Some(line.split(' ').filter(|word| !word.is_empty()).map(Cow::Borrowed).collect());
+    }
+    Some(shlex::split(line)?.into_iter().map(Cow::Owned).collect())
 }
 
 fn digest(algorithm: &str, hex: &str) -> Result<Digest, String> {
@@ -201,6 +210,17 @@ mod tests {
         assert_eq!(item.size, Some(1024));
         assert_eq!(item.mirrors.iter().map(Url::as_str).collect::<Vec<_>>(), ["http://m/a", "http://n/a"]);
         assert_eq!(item.digests[0].to_string(), "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    }
+
+    #[test]
+    fn a_line_without_anything_special_is_split_as_any_other() {
+        for line in
+            ["http://h/a  out=b size=1", "a", "http://h/a?b=c&d=~%20;e=$f*[g]", "a\tb", "a # b", "\u{e4} b"]
+        {
+            let words = split(line).unwrap();
+            let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+            assert_eq!(words, shlex::split(line).unwrap(), "{line:?}");
+        }
     }
 
     #[test]

@@ -41,7 +41,10 @@ impl Item {
     /// Returns where the file goes.
     pub(crate) fn path(&self, folder: Option<&Path>) -> PathBuf {
         let file = self.out.clone().unwrap_or_else(|| FileName::of_url(&self.url).into());
-        folder.map_or(file.clone(), |folder| folder.join(file))
+        match folder {
+            Some(folder) => folder.join(file),
+            None => file,
+        }
     }
 }
 

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ganymede::{
-    Action, Attached, Conditional, Context, DigestValidation, ErrorKind, Event, Failure, FileWriter,
-    MirrorDelegate, Protocol, Request, RetryDelegate, SizeValidation, SpaceDelegate, Transfer,
+    Action, Attached, Conditional, Context, DigestValidation, ErrorKind, Event, Factory, Failure, FileWriter,
+    MirrorDelegate, Protocol, Request, RetryDelegate, Segmented, SizeValidation, SpaceDelegate, Transfer,
 };
 
 use crate::claims::Claims;
 use crate::item::Item;
+use crate::observation::Observer;
 use crate::progress::Progress;
 use crate::remote::{RemoteName, stand_in};
 use crate::report::Report;
@@ -56,7 +57,7 @@ impl<'a> Jobs<'a> {
         let protocol: Box<dyn Protocol> = match &target {
             Target::Path(path) => Box::new(self.conditional(item, path)),
             Target::Folder(folder) => Box::new(
-                RemoteName::new(settings.factory.clone(), &item.url, folder, &watch)
+                RemoteName::new(settings.protocol(), &item.url, folder, &watch)
                     .existing(settings.existing)
                     .claims(&self.claims),
             ),
@@ -74,7 +75,7 @@ impl<'a> Jobs<'a> {
 
     /// Makes the download of an item without saying where to.
     pub(crate) fn stream(&self, item: &Item, watch: &Arc<Watch>) -> Transfer<Box<dyn Protocol>> {
-        self.transfer(item, watch, Box::new(self.settings.factory.clone()), None)
+        self.transfer(item, watch, Box::new(self.settings.protocol()), None)
     }
 
     /// Tells where the file of an item would go, if that is known, and why it could not.
@@ -111,9 +112,9 @@ impl<'a> Jobs<'a> {
         }
     }
 
-    fn conditional(&self, item: &Item, path: &Path) -> Conditional<ganymede::Factory> {
+    fn conditional(&self, item: &Item, path: &Path) -> Conditional<Segmented<Factory>> {
         let settings = self.settings;
-        let conditional = Conditional::new(settings.factory.clone(), path, settings.existing);
+        let conditional = Conditional::new(settings.protocol(), path, settings.existing);
         let conditional = conditional.digests(item.digests.iter().copied());
         match item.size {
             Some(size) => conditional.size(size),
@@ -135,6 +136,9 @@ impl<'a> Jobs<'a> {
             .resume(settings.resume)
             .monitor(&watch.monitor)
             .handler(Clock::new(watch, self.progress));
+        if let Some(observer) = Observer::new(self.report) {
+            transfer = transfer.handler(observer);
+        }
         if let Some(failure) = refused {
             transfer = transfer.handler(move |event: &mut Event<'_>, _: &Context| match event {
                 Event::Prepared { .. } => Action::Fail(failure.clone()),

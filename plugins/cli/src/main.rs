@@ -11,6 +11,7 @@ mod item;
 mod job;
 mod log;
 mod netrc;
+mod observation;
 mod outcome;
 mod pages;
 mod progress;
@@ -18,7 +19,10 @@ mod remote;
 mod report;
 mod run;
 mod settings;
+mod stats;
+mod table;
 mod terminal;
+mod trace;
 mod watch;
 
 use std::io::{self, Write};

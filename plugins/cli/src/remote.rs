@@ -67,7 +67,7 @@ impl<P: Protocol> Protocol for RemoteName<P> {
         match (self.existing, path.metadata()) {
             (Existing::Skip, Ok(there)) => {
                 let head = Head::new(request.url()).with_length(Some(there.len()));
-                Ok(Reply::bodiless(head.with_status(StatusCode::NOT_MODIFIED)))
+                Ok(Reply::bodiless(head.with_status(StatusCode::NOT_MODIFIED)).with_timing(reply.timing()))
             }
             (Existing::Fail, Ok(_)) => {
                 Err(Failure::new(ErrorKind::Write, format!("{} is there already", path.display())))

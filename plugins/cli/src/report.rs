@@ -14,13 +14,18 @@ use parking_lot::Mutex;
 use crate::arguments::Output;
 use crate::event::Line;
 use crate::item::Item;
+use crate::observation::Observation;
 use crate::outcome::{Reason, Why};
 use crate::progress::{Progress, duration};
 use crate::settings::Settings;
+use crate::table::table;
 use crate::watch::Watch;
 
 /// How long a note is not repeated that each of many downloads has reason to make.
 const NOTED: Duration = Duration::from_secs(60);
+
+/// How much is printed at once when there is much to print, in bytes.
+const PAGE: usize = 32 << 10;
 
 /// Tells how downloads end, and sums them up.
 #[derive(Debug)]
@@ -33,9 +38,12 @@ pub(crate) struct Report {
     /// Why a file is kept, if one is.
     why: Why,
     progress: Progress,
+    observation: Observation,
     start: Instant,
     totals: Mutex<Totals>,
     notes: Mutex<HashMap<String, Instant>>,
+    /// Lines of the output proper that were not printed yet.
+    page: Mutex<String>,
     summed_up: AtomicBool,
 }
 
@@ -61,7 +69,13 @@ pub(crate) struct Totals {
 }
 
 impl Report {
-    pub(crate) fn new(output: &Output, dry_run: bool, settings: &Settings, progress: Progress) -> Self {
+    pub(crate) fn new(
+        output: &Output,
+        dry_run: bool,
+        settings: &Settings,
+        progress: Progress,
+        observation: Observation,
+    ) -> Self {
         let planned = dry_run.then_some(0);
         Self {
             json: output.json,
@@ -70,9 +84,11 @@ impl Report {
             occupied: settings.to_stdout,
             why: Why::of(settings.existing),
             progress,
+            observation,
             start: Instant::now(),
             totals: Mutex::new(Totals { planned, ..Totals::default() }),
             notes: Mutex::default(),
+            page: Mutex::default(),
             summed_up: AtomicBool::new(false),
         }
     }
@@ -80,6 +96,19 @@ impl Report {
     /// Returns what the run has come to until now.
     pub(crate) fn totals(&self) -> Totals {
         self.totals.lock().clone()
+    }
+
+    /// Returns what is noted of each attempt.
+    pub(crate) fn observation(&self) -> &Observation {
+        &self.observation
+    }
+
+    /// Tells that the trace has failed, if it has: the downloads go on.
+    pub(crate) fn traced(&self, written: io::Result<()>) {
+        if let Err(error) = written {
+            let warning = style("warning:").for_stderr().yellow();
+            self.say(&format!("{warning} {error}"));
+        }
     }
 
     /// Tells that a download has succeeded.
@@ -141,19 +170,17 @@ impl Report {
         Ok(())
     }
 
-    /// Tells that an item would be downloaded.
+    /// Tells that an item would be downloaded, at the latest when the report is [flushed](Self::flush).
     pub(crate) fn planned(&self, watch: &Watch, item: &Item) -> io::Result<()> {
         if let Some(planned) = &mut self.totals.lock().planned {
             *planned += 1;
         }
-        if self.json {
-            return self.line(&Line::planned(watch, item));
-        }
-        let target = match watch.path() {
-            None if !self.occupied => "a name that its server has".to_owned(),
-            _ => target(watch),
+        let line = match watch.path() {
+            _ if self.json => serde_json::to_string(&Line::planned(watch, item))?,
+            None if !self.occupied => format!("{} -> a name that its server has", watch.url),
+            _ => format!("{} -> {}", watch.url, target(watch)),
         };
-        self.print(&format!("{} -> {target}", watch.url))
+        if self.add(&line) >= PAGE { self.flush() } else { Ok(()) }
     }
 
     /// Tells what is wrong with the run as a whole.
@@ -177,11 +204,16 @@ impl Report {
             return Ok(());
         }
         let (totals, elapsed) = (self.totals(), self.start.elapsed());
+        let stats = self.observation.summary(elapsed);
+        self.traced(self.observation.finish());
         if self.json {
-            return self.line(&Line::summary(&totals, elapsed));
+            return self.line(&Line::summary(&totals, elapsed, stats.as_ref()));
         }
         if !self.quiet {
             self.say(&self.summary(&totals, interrupted));
+        }
+        if let Some(stats) = stats {
+            self.say(&table(&stats, elapsed));
         }
         Ok(())
     }
@@ -238,14 +270,33 @@ impl Report {
 
     /// Prints a line of the output proper.
     fn print(&self, line: &str) -> io::Result<()> {
+        self.add(line);
+        self.flush()
+    }
+
+    /// Adds a line to what is to be printed, and returns how many bytes these are.
+    fn add(&self, line: &str) -> usize {
+        let mut page = self.page.lock();
+        page.push_str(line);
+        page.push('\n');
+        page.len()
+    }
+
+    /// Prints what is left to print of the output proper.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        let mut page = self.page.lock();
+        if page.is_empty() {
+            return Ok(());
+        }
         let written = self.progress.suspend(|| {
             if self.occupied {
-                return writeln!(io::stderr().lock(), "{line}");
+                return io::stderr().lock().write_all(page.as_bytes());
             }
             let mut output = io::stdout().lock();
-            writeln!(output, "{line}")?;
+            output.write_all(page.as_bytes())?;
             output.flush()
         });
+        page.clear();
         written.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
         })

@@ -11,6 +11,7 @@ use crate::interrupt::{INTERRUPTED, Interrupt};
 use crate::item::Item;
 use crate::job::{Job, Jobs};
 use crate::log;
+use crate::observation::Observation;
 use crate::outcome::Reason;
 use crate::progress::Progress;
 use crate::report::Report;
@@ -28,10 +29,11 @@ pub(crate) fn get(arguments: &Get) -> Result<u8, Usage> {
     let settings = Settings::new(arguments)?;
     let context = Context::with_limits(settings.limits);
     let items = settings.items(arguments, &context)?;
+    let observation = Observation::new(&arguments.output)?;
     let progress = Progress::new(&arguments.output);
     log::start(arguments.output.verbose, &progress);
     let (output, dry_run) = (&arguments.output, arguments.files.dry_run);
-    let report = Arc::new(Report::new(output, dry_run, &settings, progress.clone()));
+    let report = Arc::new(Report::new(output, dry_run, &settings, progress.clone(), observation));
     let interrupt = Interrupt::install(&context, &report)?;
     let run = Run { settings, context, report, progress };
     let end = match () {
@@ -77,10 +79,12 @@ impl Run {
             None
         });
         let downloads = items.chain(known).map(|item| Ok::<Job, BadLine>(jobs.job(&item?)));
-        let mut batch = Batch::try_new(downloads)
-            .concurrency(self.settings.concurrency)
-            .backlog(self.settings.backlog)
-            .context(&self.context);
+        let (settings, batch) = (&self.settings, Batch::try_new(downloads));
+        let batch = match settings.adaptive {
+            true => batch.adaptive(settings.concurrency),
+            false => batch.concurrency(settings.concurrency),
+        };
+        let mut batch = batch.backlog(settings.backlog).context(&self.context);
         let drawing = self.progress.draw(Some(batch.counters()));
         let mut end = End::Complete;
         for plan in &mut batch {
@@ -149,38 +153,42 @@ impl Run {
     }
 
     /// Tells what would be downloaded.
-    fn plan(&self, items: Items) -> io::Result<End> {
+    fn plan(&self, mut items: Items) -> io::Result<End> {
         let jobs = Jobs::new(&self.settings, &self.report, &self.progress);
+        let schemes = self.settings.factory.schemes();
         let mut end = End::Complete;
-        for item in items {
+        loop {
+            // Where the next item has to be waited for, what is known is told.
+            if items.size_hint().0 == 0 {
+                self.report.flush()?;
+            }
+            let Some(item) = items.next() else { return Ok(end) };
             let item = match item {
                 Ok(item) => item,
                 Err(bad) => {
+                    self.report.flush()?;
                     self.report.error(&bad.to_string());
                     end = End::BadInput;
                     continue;
                 }
             };
             let (watch, claimed) = jobs.planned(&item);
-            match claimed.err().or_else(|| self.unsupported(&item)) {
-                Some(failure) => self.report.failed(&watch, &(&failure).into())?,
-                None => self.report.planned(&watch, &item)?,
+            if let Some(failure) = claimed.err().or_else(|| self.unsupported(&item, &schemes)) {
+                self.report.flush()?;
+                self.report.failed(&watch, &(&failure).into())?;
+            } else {
+                self.report.planned(&watch, &item)?;
             }
         }
-        Ok(end)
     }
 
     /// Returns why none of the sources of an item can be asked, if that is clear beforehand.
-    fn unsupported(&self, item: &Item) -> Option<Failure> {
+    fn unsupported(&self, item: &Item, schemes: &[&str]) -> Option<Failure> {
         let mut sources = std::iter::once(&item.url).chain(&item.mirrors);
-        if self.settings.mirror_list.is_some() || sources.any(|url| self.knows(url.scheme())) {
+        if self.settings.mirror_list.is_some() || sources.any(|url| schemes.contains(&url.scheme())) {
             return None;
         }
         self.settings.factory.download(item.url.as_str()).err()
-    }
-
-    fn knows(&self, scheme: &str) -> bool {
-        self.settings.factory.schemes().contains(&scheme)
     }
 }
 

@@ -5,13 +5,19 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ganymede::{Context, Digest, Existing, Factory, Limits, Url};
+use ganymede::{Context, Digest, Existing, Factory, Limits, Segmented, Url};
 
-use crate::arguments::{self, Get};
+use crate::arguments::{self, Concurrency, Get, Segments};
 use crate::connection;
 use crate::feed::Feed;
 use crate::input::{BadLine, Lines};
 use crate::item::{self, Item};
+
+/// How many downloads run at a time at most where nobody has said how many.
+const MOST: usize = 32;
+
+/// How much of a list is read at once, in bytes.
+const READ: usize = 64 << 10;
 
 /// Why a command line cannot be obeyed.
 #[derive(Debug)]
@@ -39,6 +45,7 @@ impl From<&str> for Usage {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) factory: Factory,
+    segments: Segments,
     pub(crate) retries: u32,
     pub(crate) deadline: Option<Duration>,
     pub(crate) mirror_list: Option<Url>,
@@ -59,7 +66,10 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// Whether the content goes to standard output.
     pub(crate) to_stdout: bool,
+    /// How many downloads run at a time, or how many may at most.
     pub(crate) concurrency: usize,
+    /// Whether the run finds out how many are best.
+    pub(crate) adaptive: bool,
     pub(crate) backlog: usize,
 }
 
@@ -79,10 +89,14 @@ impl Settings {
         let alone = arguments.urls.is_empty() && arguments.files.input.is_none();
         let name = out.filter(|_| alone).and_then(Path::file_name);
         let (storage, speed) = (&arguments.storage, &arguments.speed);
-        let concurrency = usize::from(arguments.pace.concurrency);
+        let (concurrency, adaptive) = match arguments.pace.concurrency {
+            Concurrency::Fixed(number) => (usize::from(number), false),
+            Concurrency::Auto => (MOST, true),
+        };
         let backlog = arguments.pace.backlog.map_or(64.max(2 * concurrency), |backlog| backlog as usize);
         Ok(Self {
             factory,
+            segments: speed.segments,
             retries: arguments.pace.retries,
             deadline: arguments.pace.deadline,
             mirror_list,
@@ -105,8 +119,18 @@ impl Settings {
             limits: limits(arguments),
             to_stdout: out == Some(Path::new("-")),
             concurrency,
+            adaptive,
             backlog,
         })
+    }
+
+    /// Returns the protocol that fetches the files.
+    pub(crate) fn protocol(&self) -> Segmented<Factory> {
+        let protocol = Segmented::new(self.factory.clone());
+        match self.segments {
+            Segments::Fixed(number) => protocol.segments(number.into()),
+            Segments::Auto => protocol,
+        }
     }
 
     /// Returns the items of a run; those of a list are read as they are needed, and until the context is cancelled.
@@ -122,7 +146,7 @@ impl Settings {
                 return Err(failed(io::ErrorKind::IsADirectory.into()).into());
             }
             let name = input.display().to_string();
-            Feed::new(Lines::new(BufReader::new(file), name), context).map_err(failed)?
+            Feed::new(Lines::new(BufReader::with_capacity(READ, file), name), context).map_err(failed)?
         };
         Ok(Box::new(named.chain(listed)))
     }

@@ -76,6 +76,19 @@ fn redirects_are_followed_as_often_as_was_said() {
 }
 
 #[test]
+fn http_2_is_spoken_with_who_offers_it_unless_http_1_1_is_wanted() {
+    let (folder, authority) = (Folder::new(), Authority::new("ours"));
+    let origin = Origin::http2(&authority.server(&["127.0.0.1"]));
+    let url = origin.on("/file", Reply::ok("content"));
+    authority.write_to(folder.path(), "ca");
+    get(&folder, ["--ca-certificate", "ca.pem", &url]).exited(0);
+    get(&folder, ["--ca-certificate", "ca.pem", "--http1.1", &url]).exited(0);
+    assert_eq!(folder.read("file"), b"content");
+    let versions: Vec<_> = origin.journal().into_iter().map(|received| received.version).collect();
+    assert_eq!(versions, ["HTTP/2", "HTTP/1.1"]);
+}
+
+#[test]
 fn connections_are_used_again() {
     let (folder, origin) = (Folder::new(), Origin::start());
     let urls: Vec<String> = (0..20).map(|n| origin.on(&format!("/{n}"), Reply::ok("x"))).collect();

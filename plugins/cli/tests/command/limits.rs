@@ -31,6 +31,29 @@ fn a_host_gets_as_many_downloads_at_a_time_as_was_said() {
 }
 
 #[test]
+fn as_many_run_as_are_worth_it_when_nobody_says_how_many() {
+    let (folder, origin, gate) = (Folder::new(), Origin::start(), Gate::new());
+    let urls: Vec<String> =
+        (0..40).map(|n| origin.on(&format!("/{n}"), Reply::ok(pattern(n + 1)).gate(&gate))).collect();
+    folder.write("list", urls.join("\n"));
+    let child = start(&folder, ["get", "-j", "auto", "-i", "list"]);
+    gate.wait_arrived(4);
+    gate.open();
+    finish(child).exited(0).says("Downloaded 40 files");
+    assert!((4..=32).contains(&origin.in_flight_peak()), "{}", origin.in_flight_peak());
+    assert!((0..40).all(|n| folder.read(n.to_string()) == pattern(n + 1)));
+}
+
+#[test]
+fn one_after_the_other_when_its_host_allows_no_more_however_many_are_worth_it() {
+    let (folder, origin) = (Folder::new(), Origin::start());
+    let urls: Vec<String> = (0..20).map(|n| origin.on(&format!("/{n}"), Reply::ok(pattern(100)))).collect();
+    folder.write("list", urls.join("\n"));
+    get(&folder, ["-j", "auto", "--per-host", "1", "-i", "list"]).exited(0).says("Downloaded 20 files");
+    assert_eq!(origin.in_flight_peak(), 1);
+}
+
+#[test]
 fn all_downloads_together_take_no_more_than_the_rate() {
     let (folder, origin) = (Folder::new(), Origin::start());
     let urls = ["/1", "/2", "/3"].map(|path| origin.on(path, Reply::ok(pattern(200_000))));

@@ -44,6 +44,8 @@ fn nothing_is_sent_when_an_option_is_wrong_and_what_is_wrong_is_quoted() {
         (&["--deadline", "-1s"], "-1"),
         (&["-j", "0"], "0"),
         (&["-j", "lots"], "lots"),
+        (&["-j", "automatic"], "neither a number from 1 to 65535 nor auto"),
+        (&["-j", "65536"], "65536"),
         (&["--backlog", "0"], "0"),
         (&["--retries", "-1"], "-1"),
         (&["--max-redirects", "x"], "x"),
@@ -94,6 +96,9 @@ fn nothing_is_sent_when_an_option_is_wrong_and_what_is_wrong_is_quoted() {
         (&["--min-speed", "1.5k"], "1.5k"),
         (&["--min-speed-time", "10s"], "--min-speed"),
         (&["--min-speed", "1k", "--min-speed-time", "0s"], "0s"),
+        (&["--trace", "-"], "--trace -"),
+        (&["--trace", "no/such/folder/trace"], "no/such/folder/trace"),
+        (&["--trace", "."], "--trace: cannot write ."),
         (&["-q", "-v"], "--verbose"),
         (&["--no-such-option"], "--no-such-option"),
     ] {
