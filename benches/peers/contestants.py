@@ -2,10 +2,9 @@
 
 import os
 import shlex
-import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from files import File
@@ -14,21 +13,14 @@ CLIENTS = Path(__file__).parent / "clients"
 
 
 @dataclass(frozen=True)
-class Tools:
-    """The programs that are not simply in the path."""
-
-    ganymede: Path
-    python: Path
-
-
-@dataclass(frozen=True)
 class Job:
     """What is to be fetched where to.
 
     The bases are the folders of the files on each source, the lists go to `work`, and `certificate` is what to trust.
+    `connections` is how many files are fetched at a time or, of one file, over how many connections.
     """
 
-    tools: Tools
+    ganymede: Path
     files: list[File]
     source: Path
     bases: list[str]
@@ -52,38 +44,44 @@ class Job:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A client with its options; `verifies` if it checks digests, `stores` unless it downloads nothing."""
+    """A client with its options; `verifies` if it checks digests, `stores` unless it downloads nothing.
+
+    `program` is what must be installed, as the setting names it.
+    """
 
     name: str
+    program: str
     command: Callable[[Job], list[str]]
     verifies: bool = False
     stores: bool = True
 
+    @property
+    def own(self) -> bool:
+        return self.program == "ganymede"
 
-def ganymede(job: Job) -> list[str]:
-    """With the digests that the files have, from as many connections as the others."""
+
+def ganymede(job: Job, connections: str | None = None) -> list[str]:
+    """With the digests that the files have, over as many connections as the others unless it is told otherwise."""
 
     def line(file: File) -> str:
         digests = [f"{name}={digest}" for name, digest in file.digests.items()]
         mirrors = [f"mirror={base}/{file.name}" for base in job.bases[1:]]
         return " ".join([job.url(file), *mirrors, *digests])
 
-    command = [str(job.tools.ganymede), "get", "-q", "-d", str(job.out), "-i", job.listed("ganymede.list", line)]
-    if len(job.files) > 1:
-        command += ["-j", str(job.connections)]
-    elif job.connections > 1 and has_segments(job.tools.ganymede):
-        command += ["--segments", str(job.connections)]
+    command = [str(job.ganymede), "get", "-q", "-d", str(job.out), "-i", job.listed("ganymede.list", line)]
+    connections = connections or str(job.connections)
+    command += ["-j", connections, "--segments", "1"] if len(job.files) > 1 else ["--segments", connections]
     return command + job.trusting("--ca-certificate")
 
 
-@cache
-def has_segments(program: Path) -> bool:
-    return "--segments" in subprocess.run([program, "get", "--help"], capture_output=True, text=True, check=True).stdout
+def ganymede_auto(job: Job) -> list[str]:
+    """It finds out itself how many connections are good."""
+    return ganymede(job, "auto")
 
 
 def ganymede_dry(job: Job) -> list[str]:
     listed = job.listed("ganymede.list", job.url)
-    return [str(job.tools.ganymede), "get", "-q", "--dry-run", "-d", str(job.out), "-i", listed]
+    return [str(job.ganymede), "get", "-q", "--dry-run", "-d", str(job.out), "-i", listed]
 
 
 def curl(job: Job, *, immediate: bool = True) -> list[str]:
@@ -93,7 +91,7 @@ def curl(job: Job, *, immediate: bool = True) -> list[str]:
     if len(job.files) > 1:
         command += ["--parallel", "--parallel-max", str(job.connections)]
         command += ["--parallel-immediate"] if immediate else []
-    return command + (["--cacert", str(job.certificate)] if job.certificate else [])
+    return command + (["--http2", "--cacert", str(job.certificate)] if job.certificate else [])
 
 
 def curl_sharing(job: Job) -> list[str]:
@@ -106,6 +104,12 @@ def curl_then_sha256sum(job: Job) -> list[str]:
 
 
 def wget2(job: Job) -> list[str]:
+    """With a request at a time for each connection: otherwise it has up to 30 by HTTP/2, and 16 connections 480."""
+    command = wget2_sharing(job)
+    return command + (["--http2-request-window=1"] if job.certificate else [])
+
+
+def wget2_sharing(job: Job) -> list[str]:
     listed = job.listed("wget2.list", job.url)
     command = ["wget2", "-q", "--no-use-server-timestamps", "-P", str(job.out), "-i", listed]
     command.append(f"--max-threads={job.connections}")
@@ -139,7 +143,7 @@ def axel(job: Job) -> list[str]:
 
 def requests(job: Job) -> list[str]:
     listed = job.listed("python.list", lambda file: f"{job.url(file)} {file.name}")
-    command = [str(job.tools.python), str(CLIENTS / "with_requests.py"), listed, str(job.out), str(job.connections)]
+    command = [sys.executable, str(CLIENTS / "with_requests.py"), listed, str(job.out), str(job.connections)]
     return command + job.trusting("--certificate")
 
 
@@ -148,7 +152,7 @@ def aiohttp(job: Job, *, check: bool = False) -> list[str]:
         "aiohttp.list",
         lambda file: " ".join([job.url(file), file.name, *(file.digests.values() if check else ())]),
     )
-    command = [str(job.tools.python), str(CLIENTS / "with_aiohttp.py"), listed, str(job.out), str(job.connections)]
+    command = [sys.executable, str(CLIENTS / "with_aiohttp.py"), listed, str(job.out), str(job.connections)]
     if check:
         command += ["--digests", ",".join(job.files[0].digests)]
     return command + job.trusting("--certificate")
@@ -164,20 +168,22 @@ def aiohttp_threads(job: Job) -> list[str]:
 
 def digests_alone(job: Job) -> list[str]:
     algorithms = ",".join(job.files[0].digests)
-    return [str(job.tools.python), str(CLIENTS / "digests.py"), str(job.source), str(os.cpu_count()), algorithms]
+    return [sys.executable, str(CLIENTS / "digests.py"), str(job.source), str(os.cpu_count()), algorithms]
 
 
-GANYMEDE = Contestant("ganymede", ganymede, verifies=True)
-GANYMEDE_DRY = Contestant("ganymede --dry-run", ganymede_dry, stores=False)
-CURL = Contestant("curl", curl)
-CURL_SHARING = Contestant("curl, sharing connections", curl_sharing)
-CURL_THEN_SHA256SUM = Contestant("curl, then sha256sum", curl_then_sha256sum, verifies=True)
-WGET2 = Contestant("wget2", wget2)
-ARIA2 = Contestant("aria2", aria2)
-ARIA2_CHECKSUM = Contestant("aria2 with checksum", aria2_checksum, verifies=True)
-AXEL = Contestant("axel", axel)
-REQUESTS = Contestant("requests", requests)
-AIOHTTP = Contestant("aiohttp", aiohttp)
-AIOHTTP_DIGESTS = Contestant("aiohttp with digests", aiohttp_digests, verifies=True)
-AIOHTTP_THREADS = Contestant("aiohttp with digests in threads", aiohttp_threads, verifies=True)
-DIGESTS_ALONE = Contestant("the digests alone", digests_alone, stores=False)
+GANYMEDE = Contestant("ganymede", "ganymede", ganymede, verifies=True)
+GANYMEDE_AUTO = Contestant("ganymede, auto", "ganymede", ganymede_auto, verifies=True)
+GANYMEDE_DRY = Contestant("ganymede --dry-run", "ganymede", ganymede_dry, stores=False)
+CURL = Contestant("curl", "curl", curl)
+CURL_SHARING = Contestant("curl, sharing connections", "curl", curl_sharing)
+CURL_THEN_SHA256SUM = Contestant("curl, then sha256sum", "curl", curl_then_sha256sum, verifies=True)
+WGET2 = Contestant("wget2", "wget2", wget2)
+WGET2_SHARING = Contestant("wget2, 30 a connection", "wget2", wget2_sharing)
+ARIA2 = Contestant("aria2", "aria2", aria2)
+ARIA2_CHECKSUM = Contestant("aria2 with checksum", "aria2", aria2_checksum, verifies=True)
+AXEL = Contestant("axel", "axel", axel)
+REQUESTS = Contestant("requests", "requests", requests)
+AIOHTTP = Contestant("aiohttp", "aiohttp", aiohttp)
+AIOHTTP_DIGESTS = Contestant("aiohttp, digests in its loop", "aiohttp", aiohttp_digests, verifies=True)
+AIOHTTP_THREADS = Contestant("aiohttp, digests in threads", "aiohttp", aiohttp_threads, verifies=True)
+DIGESTS_ALONE = Contestant("the digests alone", "Python", digests_alone, stores=False)

@@ -1,6 +1,7 @@
 """The servers of the race, all on loopback: nginx, and in front of it proxies that delay, limit or break down."""
 
 import os
+import re
 import socket
 import subprocess
 import time
@@ -29,6 +30,8 @@ PROXIED = {
     "slow": Proxied("plain", rate=MIB),
     "mortal": Proxied("plain", rate=5 * MIB),
 }
+# What nginx cannot go on with, and not what a client has done to it.
+GRAVE = re.compile(r"\[(alert|emerg)\]|Too many open files|No space left")
 KINDS = ("plain", "secure", *PROXIED)
 
 
@@ -37,11 +40,12 @@ class Servers:
 
     plain and secure (HTTPS with HTTP/2) are nginx's own, and the others are one of them behind a proxy: nginx limits
     the rate of requests rather than of connections, and lets the first second's worth of each pass at once. mortal
-    only runs between revive and the end of its life.
+    only runs between revive and the end of its life. nginx always runs, and of the proxies those in `kinds`; `delay` is
+    their program.
     """
 
-    def __init__(self, work: Path, files: Path, delay: Path) -> None:
-        self.work, self.files, self.delay = work, files, delay
+    def __init__(self, work: Path, files: Path, kinds: tuple[str, ...], delay: Path | None = None) -> None:
+        self.work, self.files, self.kinds, self.delay = work, files, kinds, delay
         self.ports = dict(zip(KINDS, free_ports(len(KINDS)), strict=True))
         self.processes: list[subprocess.Popen[bytes]] = []
         self.mortal: subprocess.Popen[bytes] | None = None
@@ -68,8 +72,8 @@ class Servers:
         path.write_text(configuration)
         try:
             self.start(["nginx", "-c", str(path), "-e", str(self.work / "nginx.log")], "plain")
-            for kind in PROXIED:
-                if kind != "mortal":
+            for kind in self.kinds:
+                if kind in PROXIED and kind != "mortal":
                     self.start(self.proxy(kind), kind)
         except BaseException:
             self.stop()
@@ -80,6 +84,12 @@ class Servers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    def check(self) -> None:
+        """Raises RuntimeError if nginx has been in trouble: what it could not send is nobody else's fault."""
+        grave = [line for line in (self.work / "nginx.log").read_text().splitlines() if GRAVE.search(line)]
+        if grave:
+            raise RuntimeError(f"nginx says: {grave[0]}")
 
     def revive(self, life: int) -> None:
         """Starts the mortal server anew; it ends when it has sent `life` bytes."""

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import hashlib
 import ssl
-from pathlib import Path
 
 import aiohttp
 from arguments import parser
