@@ -49,7 +49,12 @@ pub(crate) struct Copy {
     url: Url,
     limit: Option<u64>,
     resume: bool,
+    /// Whether the output was not told yet what to keep.
+    unkept: bool,
 }
+
+/// From how many bytes on the output is told what to keep as soon as that is known.
+const LITTLE: u64 = 256 << 10;
 
 struct Running {
     check: Box<dyn Check>,
@@ -84,6 +89,7 @@ impl Copy {
             url: of.url.clone(),
             limit: of.limit,
             resume: of.resume,
+            unkept: false,
         };
         copy.restore();
         Ok(copy)
@@ -228,7 +234,11 @@ impl Copy {
             output.begin(completed.as_ref().unwrap_or(head), written).map_err(Failure::writing)?;
         }
         if !head.is_alone() {
-            self.keep();
+            // What is so little is noted when it is interrupted, and not before.
+            self.unkept = offset == 0 && self.expected().is_some_and(|expected| expected <= LITTLE);
+            if !self.unkept {
+                self.keep();
+            }
         }
         self.catch_up()?;
         Ok(offset)
@@ -352,10 +362,20 @@ impl Copy {
 
     /// Makes the content real.
     pub(crate) fn commit(mut self) -> Result<(Facts, Vec<ValidationError>), Failure> {
-        if let Some(output) = self.output {
+        if let Some(output) = self.output.take() {
             output.commit().map_err(Failure::writing)?;
         }
-        Ok((self.facts.unwrap_or_else(|| self.tally.finish()), self.warnings))
+        let facts = self.facts.take().unwrap_or_else(|| self.tally.finish());
+        Ok((facts, std::mem::take(&mut self.warnings)))
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // Neither committed nor discarded: it was interrupted.
+        if self.unkept && self.size() > 0 {
+            self.keep();
+        }
     }
 }
 

@@ -43,7 +43,8 @@ impl Names {
             _ => Digest::sha256(&name.to_string_lossy()).hex().into(),
         };
         let beside = |suffix: &str| {
-            let mut hidden = OsString::from(".");
+            let mut hidden = OsString::with_capacity(1 + name.len() + suffix.len());
+            hidden.push(".");
             hidden.push(&name);
             hidden.push(suffix);
             target.with_file_name(hidden)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::dns::Resolve;
 use reqwest::{Certificate, Identity};
@@ -70,16 +71,20 @@ impl Client {
         Ok(Self { library, connect_timeout: settings.connect_timeout, driver, direct, origins, fields })
     }
 
+    /// Takes from a request what is written to a connection, if that needs nothing else of the client.
+    pub(super) fn plain(&self, built: &mut reqwest::Request) -> Option<http::Request<Bytes>> {
+        self.direct.as_ref()?.admit(built)
+    }
+
     /// Prepares a request for being sent: on the thread that asks for its head, or at once on the client's.
     pub(super) fn send(
         &self,
-        built: reqwest::Request,
+        mut built: reqwest::Request,
         read_timeout: Duration,
         request: &Request,
         context: &Context,
     ) -> Exchange {
-        let plain = self.direct.as_ref().and_then(|direct| Some((direct, direct.admit(&built)?)));
-        if let Some((direct, plain)) = plain {
+        if let (Some(plain), Some(direct)) = (self.plain(&mut built), &self.direct) {
             let url = redacted(request.url());
             // What is to be slowed is not received ahead.
             let pumped = !context.limits().has_rate();

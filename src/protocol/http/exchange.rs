@@ -1,6 +1,7 @@
 //! A request under way, on whichever way.
 
 use bytes::Bytes;
+use http::Request;
 
 use super::pipe::Answer;
 use super::{direct, driver};
@@ -27,10 +28,11 @@ impl Exchange {
         }
     }
 
-    pub(super) fn head(&mut self) -> Result<Answer, Failure> {
+    /// Waits for the head of the answer; `again` makes the request once more.
+    pub(super) fn head(&mut self, again: impl Fn() -> Option<Request<Bytes>>) -> Result<Answer, Failure> {
         match self {
             Self::Driven(exchange) => exchange.head(),
-            Self::Direct(exchange) => exchange.head(),
+            Self::Direct(exchange) => exchange.head(again),
         }
     }
 

@@ -12,6 +12,7 @@ mod resolver;
 mod streams;
 mod traffic;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -117,7 +118,7 @@ impl Http {
             }
         }
         describe(request, &mut headers);
-        let own = headers.clone();
+        let own = (!request.is_trusted()).then(|| headers.clone());
         let url = redacted(request.url());
         let mut builder = match request.method() {
             Method::Get => client.library.get(url),
@@ -134,7 +135,7 @@ impl Http {
             builder = hook.apply(builder);
         }
         let mut built = builder.build().map_err(|error| failure_of(error, request.url()))?;
-        if !request.is_trusted() {
+        if let Some(own) = own {
             // What a hook set is the caller's, too.
             *built.headers_mut() = own;
         }
@@ -202,8 +203,8 @@ impl HttpDownload {
 
 impl Protocol for Http {
     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
-        let mut request = request.clone();
-        let mut visited = vec![place(request.url())];
+        let mut request = Cow::Borrowed(request);
+        let mut visited = Vec::new();
         let mut timing = Timing::default();
         for _ in 0..=self.settings.max_redirects {
             if !matches!(request.url().scheme(), "http" | "https") {
@@ -219,7 +220,8 @@ impl Protocol for Http {
             let conditional = is_conditional(built.headers());
             let mut exchange = client.send(built, self.settings.read_timeout, &request, context);
             let hook = exchange.watch(context);
-            let answer = exchange.head().map_err(|failure| {
+            let again = || client.plain(&mut self.build(&client, &request).ok()?);
+            let answer = exchange.head(again).map_err(|failure| {
                 timing += failure.timing();
                 permit.failed(failure).with_timing(timing)
             })?;
@@ -231,13 +233,12 @@ impl Protocol for Http {
                 let target = self.redirect(&request, &answer.headers)?;
                 tracing::debug!(%status, target = public(&target), "redirected");
                 let from = public(request.url());
-                request.follow(&target)?;
-                let place = place(request.url());
-                if visited.contains(&place) {
+                visited.push(place(request.url()));
+                request.to_mut().follow(&target)?;
+                if visited.contains(&place(request.url())) {
                     let message = format!("{from} redirects in a circle, back to {}", public(request.url()));
                     return Err(Failure::new(ErrorKind::Redirect, message));
                 }
-                visited.push(place);
                 continue;
             }
             let (head, has_body) = match interpret(status, answer.headers, &request, conditional) {

@@ -36,7 +36,8 @@ const PUMPED_FROM: u64 = 2 << 20;
 /// A request under way, on the thread that waits for it.
 pub(in super::super) struct Exchange {
     direct: Arc<Direct>,
-    request: Request<Bytes>,
+    /// Until it is sent.
+    request: Option<Request<Bytes>>,
     url: Url,
     read_timeout: Duration,
     stage: Stage,
@@ -112,7 +113,7 @@ impl Exchange {
         read_timeout: Duration,
         pumped: bool,
     ) -> Self {
-        let (direct, stop) = (Arc::clone(direct), Arc::default());
+        let (direct, stop, request) = (Arc::clone(direct), Arc::default(), Some(request));
         Self { direct, request, url, read_timeout, stage: Stage::Off, stop, received: 0, pumped }
     }
 
@@ -126,9 +127,13 @@ impl Exchange {
     ///
     /// A server may close a connection at any time while it is idle. Who is told so in answer to a request, which asks
     /// for something and changes nothing, may send that again (RFC 9112 §9.3.1 and RFC 9110 §9.2.2).
-    pub(in super::super) fn head(&mut self) -> Result<Answer, Failure> {
-        let mut again = 0;
+    pub(in super::super) fn head(
+        &mut self,
+        again: impl Fn() -> Option<Request<Bytes>>,
+    ) -> Result<Answer, Failure> {
+        let mut times = 0;
         loop {
+            let request = self.request.take().or_else(&again).ok_or(ErrorKind::Unsupported)?;
             let (mut line, connecting) = match self.direct.idle.take(place(&self.url)) {
                 Some(line) => (line, None),
                 None => {
@@ -145,15 +150,15 @@ impl Exchange {
                 limit: Some(after(sent, self.read_timeout)),
                 siblings: true,
             };
-            let mut response = match line.send(self.request.clone().map(Body::from), patience) {
+            let mut response = match line.send(request.map(Body::from), patience) {
                 Ok(response) => response,
                 Err(failure)
                     if connecting.is_none()
                         && !line.has_heard()
-                        && again < STALE
+                        && times < STALE
                         && matches!(failure.kind(), ErrorKind::Incomplete) =>
                 {
-                    again += 1;
+                    times += 1;
                     self.direct.idle.forget(place(&self.url));
                     continue;
                 }

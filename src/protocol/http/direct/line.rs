@@ -182,7 +182,7 @@ impl Line {
                 _ => patience.read_timeout,
             };
             self.wait_at_most(wait).map_err(|error| broken(&error, patience.url))?;
-            let received = self.inbox.lock().receive(&self.socket.stream);
+            let received = self.inbox.lock().receive(&self.socket, !self.heard);
             if self.socket.is_cut() {
                 return Err(Failure::cancelled());
             }

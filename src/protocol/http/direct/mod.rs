@@ -71,8 +71,8 @@ impl Direct {
         })
     }
 
-    /// Returns the request as it is written to a connection, if it is one that needs nothing else of the client.
-    pub(super) fn admit(&self, request: &reqwest::Request) -> Option<Request<Bytes>> {
+    /// Takes the request as it is written to a connection, if it is one that needs nothing else of the client.
+    pub(super) fn admit(&self, request: &mut reqwest::Request) -> Option<Request<Bytes>> {
         let url = request.url();
         let plain =
             url.scheme() == "http" && request.timeout().is_none() && request.version() == Version::HTTP_11;
@@ -93,7 +93,7 @@ impl Direct {
         let mut plain = Request::new(body);
         *plain.method_mut() = request.method().clone();
         *plain.uri_mut() = Uri::from(path);
-        *plain.headers_mut() = request.headers().clone();
+        *plain.headers_mut() = std::mem::take(request.headers_mut());
         let defaults =
             [(ACCEPT, HeaderValue::from_static("*/*")), (USER_AGENT, self.agent.clone()), (HOST, host)];
         for (name, value) in defaults {

@@ -13,6 +13,10 @@ use parking_lot::Mutex;
 /// How many bytes are received at a time, at most.
 const ROOM: usize = 64 << 10;
 
+/// How often others may run before who waits for an answer goes to sleep.
+#[cfg(unix)]
+const GLANCES: usize = 4;
+
 /// A socket that any thread can cut while another one waits for it.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -34,6 +38,23 @@ impl Socket {
 
     pub(super) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
+    }
+
+    /// Looks for bytes while others run, a few times.
+    #[cfg(unix)]
+    fn glance(&self, room: &mut [u8]) -> Option<usize> {
+        use rustix::net::{RecvFlags, recv};
+        (0..GLANCES).find_map(|_| {
+            std::thread::yield_now();
+            // What is wrong is found again by who waits.
+            recv(&self.stream, &mut *room, RecvFlags::DONTWAIT).map(|(length, _)| length).ok()
+        })
+    }
+
+    /// Leaves it to who waits.
+    #[cfg(not(unix))]
+    fn glance(&self, _: &mut [u8]) -> Option<usize> {
+        None
     }
 
     /// Tells whether nothing has come that nobody has asked for, not even the end.
@@ -74,9 +95,14 @@ impl Inbox {
     }
 
     /// Waits for more, when all was read; nothing more is the end.
-    pub(super) fn receive(&mut self, mut stream: &TcpStream) -> io::Result<()> {
+    ///
+    /// What is there `soon` is waited for without going to sleep, which costs more than to let others run for once.
+    pub(super) fn receive(&mut self, socket: &Socket, soon: bool) -> io::Result<()> {
         (self.start, self.end) = (0, 0);
-        self.end = stream.read(&mut self.room)?;
+        self.end = match soon.then(|| socket.glance(&mut self.room)).flatten() {
+            Some(length) => length,
+            None => (&socket.stream).read(&mut self.room)?,
+        };
         self.ended = self.end == 0;
         Ok(())
     }
