@@ -110,6 +110,22 @@ fn the_name_that_the_server_gave_stays_that_of_the_content_when_a_part_does_not_
 }
 
 #[test]
+fn a_little_file_is_kept_too_once_it_is_interrupted() {
+    let (origin, folder) = (Origin::start(), Folder::new());
+    let content = pattern(100_000);
+    let whole = || Reply::ok(content.clone()).ranges().etag("\"one\"");
+    let url = origin.sequence("/file", [whole().cut_after(60_000), whole()]);
+    assert_eq!(run(&url, &folder).unwrap_err().received(), 60_000);
+    assert_eq!(folder.entries(), [PART, NOTE]);
+    assert!(folder.read(PART) == content[..60_000]);
+    run(&url, &folder).unwrap();
+    assert_eq!(folder.entries(), ["file"]);
+    assert!(folder.read("file") == content);
+    assert_eq!(sent(&origin, "range"), ["-", "bytes=60000-"]);
+    assert_eq!(sent(&origin, "if-range"), ["-", "\"one\""]);
+}
+
+#[test]
 fn run_after_run_comes_a_bit_further_and_no_byte_comes_twice() {
     let (origin, folder) = (Origin::start(), Folder::new());
     let step = |at: u64| tagged().cut_after(at);

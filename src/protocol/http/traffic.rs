@@ -92,7 +92,7 @@ impl Share {
         line != 0 && (traffic.seen.lock().iter().any(before) || traffic.streams.lock().iter().any(before))
     }
 
-    /// Nothing more is expected for now; what was received counts all the same.
+    /// Expects nothing until something is received again; what was received counts all the same.
     pub(super) fn rest(&self) {
         self.traffic.ended.fetch_max(self.seen.last.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
