@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use digest::DynDigest;
@@ -272,14 +273,15 @@ impl Hashers {
     }
 
     pub(crate) fn update(&mut self, block: &[u8]) {
+        if self.0.len() < 2 || block.len() < PARALLEL_BLOCK {
+            return self.0.iter_mut().for_each(|(_, hasher)| hasher.update(block));
+        }
+        let busy = Busy::enter();
         // On a thread of rayon's own, waiting for others would take up another job meanwhile: a download, perhaps.
-        let parallel = || rayon::current_thread_index().is_none();
-        if self.0.len() > 1 && block.len() >= PARALLEL_BLOCK && parallel() {
+        if busy.others + 1 < rayon::current_num_threads() && rayon::current_thread_index().is_none() {
             self.0.par_iter_mut().for_each(|(_, hasher)| hasher.update(block));
         } else {
-            for (_, hasher) in &mut self.0 {
-                hasher.update(block);
-            }
+            self.0.iter_mut().for_each(|(_, hasher)| hasher.update(block));
         }
     }
 
@@ -292,6 +294,26 @@ impl Hashers {
             Digest { algorithm, value }
         };
         self.0.drain(..).map(finish).collect()
+    }
+}
+
+/// A thread that computes several digests, of as many as do so in this process: where each core has one, handing blocks
+/// over only costs.
+struct Busy {
+    others: usize,
+}
+
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+impl Busy {
+    fn enter() -> Self {
+        Self { others: BUSY.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
