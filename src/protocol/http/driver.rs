@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Version;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{timeout, timeout_at};
 use url::Url;
@@ -33,6 +33,9 @@ use crate::timing::Timing;
 /// A runtime on a thread of its own, which ends with the last client that uses it.
 pub(super) struct Driver {
     handle: Handle,
+    /// Requests on their way to the thread. It is woken for the first of several, where [`Handle::spawn`] would write to
+    /// its event descriptor for each.
+    queue: mpsc::UnboundedSender<Sent>,
     traffic: Arc<Traffic>,
     /// How many bytes of an answer may wait.
     capacity: usize,
@@ -64,14 +67,21 @@ impl Driver {
         let runtime = Builder::new_current_thread().enable_all().thread_name("ganymede-dns").build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
+        let (sender, mut queue) = mpsc::unbounded_channel::<Sent>();
         let thread = std::thread::Builder::new().name("ganymede-http".to_owned()).spawn(move || {
+            let mut stopped = pin!(stopped);
             // Ends when told to, or when the other side is gone.
-            let _ = runtime.block_on(stopped);
+            let _ = runtime.block_on(poll_fn(|context| {
+                while let Poll::Ready(Some(sent)) = queue.poll_recv(context) {
+                    sent.pipe.carried_by(tokio::spawn(sent.task).abort_handle());
+                }
+                stopped.as_mut().poll(context)
+            }));
             // A name resolution that is under way cannot be interrupted; its thread ends when the system answers.
             runtime.shutdown_background();
         })?;
         let traffic = Arc::new(Traffic::new(Instant::now()));
-        Ok(Self { handle, traffic, capacity, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { handle, queue: sender, traffic, capacity, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Runs something on its thread.
@@ -99,11 +109,13 @@ impl Driver {
         let end = Ended(Arc::clone(&pipe));
         let share = self.join();
         let connecting = Connecting::new(request.origin.as_ref());
-        let task = self.handle.spawn(connecting.clone().scope(async move {
+        let task = Box::pin(connecting.clone().scope(async move {
             let result = request.carry(&end.0, &connecting, &share).await;
             end.0.finish(result);
         }));
-        Exchange { pipe, task: task.abort_handle(), handle: self.handle.clone() }
+        // Where the thread is gone, the task is dropped, which ends the answer.
+        let _ = self.queue.send(Sent { pipe: Arc::clone(&pipe), task });
+        Exchange { pipe, handle: self.handle.clone() }
     }
 }
 
@@ -115,6 +127,12 @@ impl Drop for Driver {
             let _ = thread.join();
         }
     }
+}
+
+/// A request under way to the thread, and where its answer goes.
+struct Sent {
+    pipe: Arc<Pipe>,
+    task: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// Ends the answer when its task is gone, in whatever way.
@@ -129,18 +147,14 @@ impl Drop for Ended {
 /// A request under way, as the thread that waits for it sees it.
 pub(super) struct Exchange {
     pipe: Arc<Pipe>,
-    task: AbortHandle,
     handle: Handle,
 }
 
 impl Exchange {
     /// Ends its waits when the context is cancelled.
     pub(super) fn watch(&self, context: &Context) -> Hook {
-        let (pipe, task) = (Arc::clone(&self.pipe), self.task.clone());
-        context.on_cancel(move || {
-            pipe.cancel();
-            task.abort();
-        })
+        let pipe = Arc::clone(&self.pipe);
+        context.on_cancel(move || pipe.cancel())
     }
 
     pub(super) fn head(&self) -> Result<Answer, Failure> {
@@ -167,7 +181,6 @@ impl Exchange {
     /// finds the place free.
     pub(super) fn cut(&self, permit: Permit) {
         self.pipe.cancel();
-        self.task.abort();
         self.handle.spawn(async move {
             // The task that was cut is gone after the first turn, its connection after the second.
             for _ in 0..4 {

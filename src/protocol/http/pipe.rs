@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use parking_lot::{Condvar, Mutex};
+use tokio::task::AbortHandle;
 
 use crate::failure::{ErrorKind, Failure};
 use crate::timing::Timing;
@@ -45,6 +46,7 @@ struct State {
     end: Option<Result<(), Failure>>,
     cancelled: bool,
     writer: Option<Waker>,
+    task: Option<AbortHandle>,
 }
 
 impl Pipe {
@@ -96,16 +98,30 @@ impl Pipe {
         }
     }
 
-    /// Ends all waiting, for good.
+    /// Ends all waiting, for good, and the task that carries the answer.
     pub(super) fn cancel(&self) {
-        let writer = {
+        let (writer, task) = {
             let mut state = self.state.lock();
             state.cancelled = true;
-            state.writer.take()
+            (state.writer.take(), state.task.take())
         };
         self.changed.notify_all();
         if let Some(writer) = writer {
             writer.wake();
+        }
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+
+    /// Takes the task that carries the answer, to be ended when this is cancelled, or at once if it was.
+    pub(super) fn carried_by(&self, task: AbortHandle) {
+        let mut state = self.state.lock();
+        if state.cancelled {
+            drop(state);
+            task.abort();
+        } else {
+            state.task = Some(task);
         }
     }
 
