@@ -291,7 +291,7 @@ impl<T: Send + Sync + 'static> Flight<T> {
                 flight.changed.notify_all();
             }
         });
-        let mut parking = Parking::new(&context.token);
+        let mut parking = Parking::made(&context.token);
         loop {
             let look = parking.look(false, Instant::now());
             {

@@ -9,6 +9,10 @@ use crate::cancel::CancelToken;
 /// What a wait may last before it is worth another thread.
 const SHORT: Duration = Duration::from_millis(20);
 
+/// The same for something that is being made, and is so for all: who gives the place up to a download of a source that
+/// then stalls gets none for long.
+const MADE: Duration = Duration::from_millis(500);
+
 /// The place of a thread among those that a batch keeps active.
 pub(crate) trait Seat {
     /// Gives it to another download.
@@ -80,13 +84,22 @@ pub(crate) struct Parking<'a> {
     token: &'a CancelToken,
     seat: Option<Rc<dyn Seat>>,
     begin: Instant,
+    /// How long it may last with the place kept.
+    patience: Duration,
     left: bool,
 }
 
 impl<'a> Parking<'a> {
     /// Begins a wait of an unknown length, for other downloads.
     pub(crate) fn new(token: &'a CancelToken) -> Self {
-        Self { token, seat: SEAT.take(), begin: Instant::now(), left: false }
+        Self { token, seat: SEAT.take(), begin: Instant::now(), patience: SHORT, left: false }
+    }
+
+    /// Begins a wait for what another download is making.
+    pub(crate) fn made(token: &'a CancelToken) -> Self {
+        let mut parking = Self::new(token);
+        parking.patience = MADE;
+        parking
     }
 
     /// Begins a wait of a known length.
@@ -105,7 +118,7 @@ impl<'a> Parking<'a> {
         if self.left || self.seat.is_none() || ends && MAKING.get() {
             return None;
         }
-        let due = self.begin + SHORT;
+        let due = self.begin + self.patience;
         if now < due {
             return Some(due);
         }
@@ -167,7 +180,10 @@ mod tests {
         drop(Parking::lasting(&token, Duration::MAX));
         drop(wait);
         assert_eq!(*journal.0.borrow(), ["left", "back"]);
-        drop(Parking::lasting(&token, Duration::MAX));
+        let mut wait = Parking::made(&token);
+        assert_eq!(wait.look(false, wait.begin + SHORT), Some(wait.begin + MADE));
+        assert_eq!(wait.look(false, wait.begin + MADE), None);
+        drop(wait);
         assert_eq!(journal.0.borrow().len(), 4);
     }
 

@@ -21,8 +21,8 @@ const WORTHWHILE: f64 = 2.0;
 /// The share of the time in which the network must be waited for, to be what is to be made faster.
 const WAITING: f64 = 0.75;
 
-/// How much more, at most, one connection more must bring; where it could bring less than twice that, half of what it
-/// could.
+/// How much more those that are added must bring at least; where they could bring less than twice that, half of what
+/// they could.
 const GAIN: f64 = 0.2;
 
 /// The connections of all watched replies of a context.
@@ -46,17 +46,18 @@ impl Connections {
         Ok(Self { all, own: 1 })
     }
 
-    /// Takes one more, if there is one.
-    fn take(&mut self) -> bool {
-        let more = |all: usize| (all < MOST).then_some(all + 1);
-        let taken = self.all.try_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
-        self.own += usize::from(taken);
+    /// Takes so many more, or as many as there are.
+    fn take(&mut self, wanted: usize) -> usize {
+        let more = |all: usize| (all < MOST).then(|| MOST.min(all + wanted));
+        let before = self.all.try_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let taken = before.map_or(0, |all| wanted.min(MOST - all));
+        self.own += taken;
         taken
     }
 
-    fn give_back(&mut self) {
-        self.all.fetch_sub(1, Ordering::Relaxed);
-        self.own -= 1;
+    fn give_back(&mut self, number: usize) {
+        self.all.fetch_sub(number, Ordering::Relaxed);
+        self.own -= number;
     }
 }
 
@@ -87,7 +88,8 @@ enum Stage {
     },
     Divided {
         body: Box<Body>,
-        settled: bool,
+        /// How many connections were added last; none once their number is settled.
+        added: usize,
     },
     Over,
 }
@@ -97,7 +99,7 @@ struct Judge {
     since: Option<Instant>,
     bytes: u64,
     waited: Duration,
-    /// How many bytes a second one connection less has brought.
+    /// How many bytes a second came before connections were added.
     before: f64,
 }
 
@@ -148,7 +150,12 @@ impl Watched {
         let Stage::Plain { board, .. } = &self.stage else { return Ok(()) };
         let Some(speed) = self.judge.verdict(self.position) else { return Ok(()) };
         let left = board.content.length.saturating_sub(self.position);
-        if left < 2 * self.piece as u64 || (left as f64) < WORTHWHILE * speed || !self.connections.take() {
+        if left < 2 * self.piece as u64 || (left as f64) < WORTHWHILE * speed {
+            return Ok(());
+        }
+        // Other sources are asked at once: how fast they are, only they can show.
+        let added = self.connections.take(board.alternates().max(1));
+        if added == 0 {
             return Ok(());
         }
         let Stage::Plain { body, own, board } = std::mem::replace(&mut self.stage, Stage::Over) else {
@@ -157,28 +164,30 @@ impl Watched {
         tracing::debug!(source = %board.content.request().display_url(), left, "fetching the rest in ranges");
         // What is left of the reply is one of the pieces: nothing that was sent is asked for again.
         let open = Open { job: board.open(self.position, self.piece, own), body, exact: false };
-        let body = Box::new(Body::start(Arc::from(board), &self.context, open, 2)?);
-        self.stage = Stage::Divided { body, settled: false };
+        let body = Box::new(Body::start(Arc::from(board), &self.context, open, 1 + added)?);
+        self.stage = Stage::Divided { body, added };
         self.judge.before = speed;
         self.judge.since = None;
         Ok(())
     }
 
-    /// Adds a connection if the last one has brought something, and takes that back if not.
-    fn judge(body: &mut Body, settled: &mut bool, judge: &mut Judge, connections: &mut Connections) {
-        if *settled || (judge.since.is_none() && !body.board().all_heard()) {
+    /// Adds as many connections as there are if the last ones have brought something, and takes those back if not.
+    fn judge(body: &mut Body, added: &mut usize, judge: &mut Judge, connections: &mut Connections) {
+        if *added == 0 || (judge.since.is_none() && !body.board().all_heard()) {
             return;
         }
         let Some(speed) = judge.verdict(body.board().received()) else { return };
-        let could = 1.0 / (connections.own as f64 - 1.0).max(1.0);
+        let could = *added as f64 / (connections.own - *added).max(1) as f64;
         if speed < judge.before * (1.0 + GAIN.min(could / 2.0)) {
-            body.board().dismiss();
-            connections.give_back();
-            *settled = true;
-        } else if (body.left() as f64) < WORTHWHILE * speed || !connections.take() {
-            *settled = true;
+            (0..*added).for_each(|_| body.board().dismiss());
+            connections.give_back(*added);
+            *added = 0;
+        } else if (body.left() as f64) < WORTHWHILE * speed {
+            *added = 0;
         } else {
-            *settled = !body.reinforce();
+            let taken = connections.take(connections.own);
+            *added = (0..taken).take_while(|_| body.reinforce()).count();
+            connections.give_back(taken - *added);
             judge.before = speed;
             judge.since = None;
         }
@@ -188,13 +197,13 @@ impl Watched {
 impl BufRead for Watched {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.consider()?;
-        if let Stage::Divided { body, settled } = &mut self.stage {
+        if let Stage::Divided { body, added } = &mut self.stage {
             loop {
                 let begin = Instant::now();
-                let until = (!*settled).then_some(begin + PERIOD / 5);
+                let until = (*added > 0).then_some(begin + PERIOD / 5);
                 let filled = body.fill(until)?;
                 self.judge.waited += begin.elapsed();
-                Self::judge(body, settled, &mut self.judge, &mut self.connections);
+                Self::judge(body, added, &mut self.judge, &mut self.connections);
                 if filled {
                     break;
                 }

@@ -99,6 +99,11 @@ impl Board {
         Job { piece, from: 0, source: 0, request, direct: false, context }
     }
 
+    /// Returns how many other sources there are.
+    pub(super) fn alternates(&self) -> usize {
+        self.state.lock().sources.alternates()
+    }
+
     /// Admits another fetcher, and returns its number.
     pub(super) fn join(&self) -> usize {
         let mut state = self.state.lock();

@@ -57,9 +57,10 @@ const MOST: usize = 8;
 /// divided.
 ///
 /// How many connections a reply gets is decided while it is received, unless it is [set](Self::segments): one at
-/// first, and where much is left, it brings less than is taken, and the source sends parts, one after the other is
-/// added as long as that brings noticeably more, up to 8 for all replies of a context. So a small file, a link that is
-/// full, and a batch with many files at once are left with one connection each.
+/// first, and where much is left, it brings less than is taken, and the source sends parts, their number is doubled as
+/// long as that brings noticeably more, up to 8 for all replies of a context; where there are other sources, one is
+/// opened to each of them first. So a small file, a link that is full, and a batch with many files at once are left with
+/// one connection each.
 ///
 /// ```
 /// use ganymede::{FileWriter, HttpDownload, MirrorDelegate, Segmented};

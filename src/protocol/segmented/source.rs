@@ -87,6 +87,11 @@ impl Sources {
         Self(std::iter::once(own).chain(others.map(Source::new)).collect())
     }
 
+    /// Returns how many there are besides the first.
+    pub(super) fn alternates(&self) -> usize {
+        self.0.len().saturating_sub(1)
+    }
+
     /// Returns the request to a source for a range, and whether it goes where redirects led before.
     pub(super) fn ask(&self, at: usize, content: &Content, from: u64, to: u64) -> Option<(Request, bool)> {
         let source = self.0.get(at)?;
