@@ -5,42 +5,30 @@
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 
 use std::error::Error;
-use std::io::{BufReader, Read, Result as IoResult, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::io::{BufRead, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use ganymede::{
-    Batch, Context, ErrorKind, Factory, Failure, FileWriter, Head, Hook, Protocol, Reply, Request, Transfer,
+    Batch, Connector, Context, ErrorKind, Factory, Failure, FileWriter, Head, Protocol, Reply, Request,
+    Transfer,
 };
 
 /// Gopher (RFC 1436): one line is sent, and what comes back until the end of the connection is the content.
-struct Gopher;
+struct Gopher(Connector);
 
 impl Protocol for Gopher {
     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
-        let url = request.url();
-        let host = (url.host_str().unwrap_or_default(), url.port().unwrap_or(70));
-        let address = host.to_socket_addrs()?.next().ok_or(ErrorKind::Connect)?;
-        let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
-        socket.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let cancelled = socket.try_clone()?;
-        let hook = context.on_cancel(move || drop(cancelled.shutdown(Shutdown::Both)));
         // The path is `/`, one character for the type, and the selector.
-        write!(socket, "{}\r\n", url.path().get(2..).unwrap_or_default())?;
-        Ok(Reply::new(Head::new(url), BufReader::new(Body { socket, _hook: hook })))
-    }
-}
-
-/// Reads the socket, and keeps it tied to the cancelling while it does.
-struct Body {
-    socket: TcpStream,
-    _hook: Hook,
-}
-
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> IoResult<usize> {
-        self.socket.read(buffer)
+        let selector = request.url().path().get(2..).unwrap_or_default();
+        let mut connection = self.0.connect(request, 70, context)?;
+        connection.write_all(format!("{selector}\r\n").as_bytes())?;
+        // An error is a line of type 3, for a host that is none.
+        let answer = String::from_utf8_lossy(connection.fill_buf()?);
+        if answer.starts_with('3') && answer.contains("\terror.host\t") {
+            return Err(connection.failed(ErrorKind::NotFound.into()));
+        }
+        connection.served();
+        Ok(Reply::new(Head::new(request.url()), connection))
     }
 }
 
@@ -50,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: protocol FOLDER URL..".into());
     };
 
-    let factory = Factory::new().register("gopher", Gopher);
+    let factory = Factory::new().register("gopher", Gopher(Connector::new()));
     let downloads = urls.iter().enumerate().map(|(number, url)| -> Result<Transfer<Factory>, Failure> {
         Ok(factory.download(url)?.writer(FileWriter::new(Path::new(folder).join(number.to_string()))))
     });

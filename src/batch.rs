@@ -95,6 +95,10 @@ enum Outcome<E> {
 pub struct CancelHandle(CancelToken);
 
 impl CancelHandle {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self(context.token().clone())
+    }
+
     /// Cancels what runs and pulls no more; the batch then yields what was pulled, and ends.
     pub fn cancel(&self) {
         self.0.cancel();
@@ -194,7 +198,7 @@ macro_rules! settings {
             #[must_use]
             pub fn cancel_handle(&self) -> CancelHandle {
                 let $batch = self;
-                CancelHandle($inner.context.token().clone())
+                CancelHandle::new(&$inner.context)
             }
 
             /// Returns the counters of this batch.

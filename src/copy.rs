@@ -6,6 +6,7 @@ use http::StatusCode;
 use url::Url;
 
 use crate::begun::{Begun, Proof, first};
+use crate::context::Context;
 use crate::digest::{Algorithm, Digest};
 use crate::facts::{Facts, Tally};
 use crate::failure::{ErrorKind, Failure};
@@ -18,6 +19,8 @@ use crate::writer::{Output, Writer};
 /// What a copy is opened from.
 pub(crate) struct Specification<'a> {
     pub(crate) writer: Option<&'a dyn Writer>,
+    /// What an output may keep for as long as the run lasts.
+    pub(crate) context: &'a Context,
     pub(crate) validations: &'a [Box<dyn Validation>],
     /// The digests that somebody wants to see.
     pub(crate) digests: Vec<Algorithm>,
@@ -73,8 +76,10 @@ impl Copy {
         let mut digests = of.digests;
         digests.extend(of.validations.iter().flat_map(Validation::needs));
         let enforced = || of.validations.iter().filter(|validation| validation.enforced());
+        let opened = of.writer.map(|writer| writer.open_in(of.context)).transpose();
+        let output = opened.map_err(Failure::writing)?;
         let mut copy = Self {
-            output: of.writer.map(Writer::open).transpose().map_err(Failure::writing)?,
+            output,
             pending: Vec::new(),
             checks: of.validations.iter().map(Running::begin).collect(),
             tally: Tally::new(digests.clone()),

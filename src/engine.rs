@@ -233,6 +233,7 @@ impl<'a, P: Protocol> Run<'a, P> {
         let of = Specification {
             // Of a head alone nothing is written, and nothing that is kept is the worse for it.
             writer: self.transfer.writer.as_deref().filter(|_| self.request.method() == Method::Get),
+            context: self.context,
             validations: &self.transfer.validations,
             digests: wanted.collect(),
             url: self.transfer.request.url(),

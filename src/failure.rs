@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use url::Url;
 
 use crate::error::DownloadError;
 use crate::timing::Timing;
@@ -178,6 +179,25 @@ impl Failure {
         let mut failure = Self::new(kind, format!("the server answered {status}"));
         failure.0.status = Some(status);
         failure
+    }
+
+    /// Makes the failure that an error of the HTTP client library stands for, in asking for `url`.
+    ///
+    /// For plugins that use [the library's client](crate::Http::library) by themselves: a refused connection, a bad
+    /// certificate, a time-out and a cut body become failures of their kinds. Neither query nor credentials of a URL
+    /// are in it.
+    ///
+    /// ```
+    /// use ganymede::{ErrorKind, Failure, reqwest};
+    ///
+    /// let url = "http://127.0.0.1:0/".parse()?;
+    /// let error = reqwest::blocking::get("http://127.0.0.1:0/").unwrap_err();
+    /// assert!(matches!(Failure::from_reqwest(error, &url).kind(), ErrorKind::Connect));
+    /// # Ok::<(), url::ParseError>(())
+    /// ```
+    #[must_use]
+    pub fn from_reqwest(error: reqwest::Error, url: &Url) -> Self {
+        crate::protocol::http::failure_of(error, url)
     }
 
     /// Makes the failure of code that panicked with this payload.

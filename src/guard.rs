@@ -22,6 +22,27 @@ use crate::network::not_public;
 /// [`Factory`](crate::Factory) and to the [mirror list](crate::MirrorDelegate::protocol). A `Factory` knows the scheme
 /// `file`, too; do not let others name URLs of all its schemes.
 ///
+/// A plugin that makes connections of its own has a setting for one, too: it asks [`check`](Self::check) before a URL is
+/// asked for, also for one that a server has named, and connects to what [`admit`](Self::admit) returns, and to nothing
+/// that it has resolved anew:
+///
+/// ```
+/// use std::net::{TcpStream, ToSocketAddrs};
+/// use ganymede::{ErrorKind, Failure, Guard, Request};
+///
+/// fn connect(request: &Request, guard: &Guard) -> Result<TcpStream, Failure> {
+///     guard.check(request.url())?;
+///     let (name, port) = (request.url().host_str().unwrap_or_default(), request.url().port().unwrap_or(21));
+///     let addresses = guard.admit(name, (name, port).to_socket_addrs()?)?;
+///     Ok(TcpStream::connect(&*addresses)?)
+/// }
+///
+/// let request = Request::get("ftp://127.0.0.1/file")?;
+/// let failure = connect(&request, &Guard::public_only()).unwrap_err();
+/// assert!(matches!(failure.kind(), ErrorKind::Forbidden));
+/// # Ok::<(), Failure>(())
+/// ```
+///
 /// With a guard, no proxy is taken from the environment, since it would resolve names by itself. One that is
 /// [set](crate::Http::proxy) is used, wherever it is; then addresses in URLs and the name `localhost` are checked, but
 /// where other names lead is for the proxy to check.
@@ -65,12 +86,21 @@ impl Guard {
         self
     }
 
-    /// Checks what a URL itself says of its address.
-    pub(crate) fn check(&self, url: &Url) -> Result<(), Failure> {
-        let address = match url.host() {
+    /// Checks what a URL itself says of its address, which is all that can be known before its name is resolved.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] if that may not be reached.
+    pub fn check(&self, url: &Url) -> Result<(), Failure> {
+        let host = url.host().map(|host| host.to_owned());
+        // In a URL of a scheme that the parser does not know, an address is taken for a name.
+        let host = host.map(|host| match host {
+            Host::Domain(name) => Host::parse(&name).unwrap_or(Host::Domain(name)),
+            address => address,
+        });
+        let address = match host {
             Some(Host::Ipv4(address)) => IpAddr::from(address),
             Some(Host::Ipv6(address)) => IpAddr::from(address),
-            Some(Host::Domain(name)) if self.refuses_local(plain(name)) => {
+            Some(Host::Domain(name)) if self.refuses_local(plain(&name)) => {
                 return Err(refusal(&format!("{name} is this machine")));
             }
             _ => return Ok(()),
@@ -79,18 +109,21 @@ impl Guard {
         self.refused(address).map_or(Ok(()), refused)
     }
 
-    /// Returns the addresses of a name that may be connected to.
-    pub(crate) fn admit(
+    /// Returns the addresses of a name that may be connected to, of those that it has.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] if there are some, and none of them may be.
+    pub fn admit(
         &self,
         name: &str,
-        addresses: impl Iterator<Item = SocketAddr>,
+        addresses: impl IntoIterator<Item = SocketAddr>,
     ) -> Result<Vec<SocketAddr>, Failure> {
         let name = plain(name);
         if self.names.contains(&name.to_ascii_lowercase()) {
-            return Ok(addresses.collect());
+            return Ok(addresses.into_iter().collect());
         }
         let mut refused = None;
-        let admitted = addresses.filter(|address| match self.refused(address.ip()) {
+        let admitted = addresses.into_iter().filter(|address| match self.refused(address.ip()) {
             None => true,
             Some(reason) => {
                 refused.get_or_insert((address.ip(), reason));

@@ -16,7 +16,9 @@ pub(crate) fn of_body(head: &Head) -> Vec<Digest> {
 
 /// Returns the digests of the whole content, of which the body may be a part (RFC 9530 §3).
 pub(crate) fn of_content(head: &Head) -> Vec<Digest> {
-    stated(head, &REPR_DIGEST)
+    let mut digests = stated(head, &REPR_DIGEST);
+    digests.extend(head.stated());
+    digests
 }
 
 fn stated(head: &Head, name: &HeaderName) -> Vec<Digest> {

@@ -8,6 +8,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, SET
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
+use crate::digest::Digest;
+use crate::integrity;
 use crate::timing::Timing;
 
 /// What a content is recognised by when it is asked for again (RFC 9110 §8.8).
@@ -62,6 +64,7 @@ pub struct Head {
     length: Option<u64>,
     total: Option<u64>,
     alone: bool,
+    stated: Vec<Digest>,
 }
 
 impl Head {
@@ -77,6 +80,7 @@ impl Head {
             length: None,
             total: None,
             alone: false,
+            stated: Vec::new(),
         }
     }
 
@@ -136,6 +140,23 @@ impl Head {
         {
             self.headers.insert(LAST_MODIFIED, value);
         }
+        self
+    }
+
+    /// States a digest that the whole content must have, as far as its source knows: it is checked like one of the
+    /// header `Repr-Digest`, also when it is of an older algorithm.
+    ///
+    /// ```
+    /// use ganymede::{Digest, Head};
+    ///
+    /// let digest: Digest = "md5:d41d8cd98f00b204e9800998ecf8427e".parse()?;
+    /// let head = Head::new(&"ftp://example.com/empty".parse()?).with_digest(digest);
+    /// assert_eq!(head.digests(), [digest]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_digest(mut self, digest: Digest) -> Self {
+        self.stated.push(digest);
         self
     }
 
@@ -229,6 +250,18 @@ impl Head {
         let age = date.unwrap_or_else(SystemTime::now).duration_since(modified).ok()?;
         let text = self.header(LAST_MODIFIED)?.to_owned();
         (age >= Duration::from_secs(1)).then_some(Validator::LastModified(text))
+    }
+
+    /// Returns the digests that its source states of the whole content: those of the header `Repr-Digest` (RFC 9530
+    /// §3), and those that a protocol has [added](Self::with_digest).
+    #[must_use]
+    pub fn digests(&self) -> Vec<Digest> {
+        integrity::of_content(self)
+    }
+
+    /// Returns the digests that a protocol has added.
+    pub(crate) fn stated(&self) -> &[Digest] {
+        &self.stated
     }
 
     /// Returns the headers that go on to a next recipient.

@@ -338,7 +338,9 @@ impl Request {
         self.identified
     }
 
-    pub(crate) fn set_identified(&mut self, identified: bool) {
+    /// Sets whether the content [is identified](Self::is_identified): for a protocol that proves by itself what it passes
+    /// on, to the one that it asks.
+    pub fn set_identified(&mut self, identified: bool) {
         self.identified = identified;
     }
 

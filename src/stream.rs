@@ -1,24 +1,26 @@
 //! A download as a stream: its head, and its bytes while they arrive.
 
+mod output;
+
 use std::fmt;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read};
 use std::mem::take;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::thread::{Builder, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
-use parking_lot::Mutex;
-use sha2::{Digest as _, Sha256};
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
+use url::Url;
 
-use crate::cancel::Hook;
+use output::{Alarm, Message, Shared, StreamWriter};
+
 use crate::context::Context;
 use crate::download::Download;
 use crate::error::DownloadError;
 use crate::failure::{ErrorKind, Failure};
 use crate::reply::Head;
 use crate::transfer::Receipt;
-use crate::writer::{Output, Writer};
 
 /// How many blocks wait to be read, at most.
 const BLOCKS: usize = 8;
@@ -53,54 +55,9 @@ const BLOCKS: usize = 8;
 /// # Errors
 /// Why there is no content, when that is known before the first byte.
 pub fn stream<D: Download + 'static>(download: D, context: &Context) -> Result<(Head, Body), DownloadError> {
-    let mut download = download;
-    let url = download.request().url().clone();
-    let context = context.child();
-    let (sender, receiver) = bounded(BLOCKS);
-    let writer = StreamWriter(Arc::new(Shared {
-        sender,
-        identified: download.identifies(),
-        forwarded: Mutex::default(),
-        context: context.clone(),
-    }));
-    let shared = Arc::clone(&writer.0);
-    download.set_writer(Arc::new(writer));
-    let running = context.clone();
-    let thread = Builder::new().name("ganymede-stream".to_owned()).spawn(move || {
-        let result = catch_unwind(AssertUnwindSafe(|| download.run(&running))).unwrap_or_else(|panic| {
-            Err(DownloadError::new(download.request().url(), Failure::panicked(&*panic)))
-        });
-        if let Ok(receipt) = &result {
-            // A reply without a body is never committed, so its head is still here.
-            let _ = shared.send_head(receipt.head());
-        }
-        // Nobody may be there any more.
-        let _ = shared.send(Message::End(Box::new(result)));
-    });
-    let thread = thread.map_err(|error| {
-        let message = format!("cannot start a thread: {error}");
-        DownloadError::new(&url, Failure::new(ErrorKind::Other, message))
-    })?;
-    let body = Body { receiver, context, thread: Some(thread), block: Vec::new(), at: 0, end: None };
-    match body.receiver.recv() {
-        Ok(Message::Head(head)) => Ok((*head, body)),
-        Ok(Message::End(result)) => match *result {
-            Err(error) => Err(error),
-            Ok(_) => {
-                Err(DownloadError::new(&url, Failure::new(ErrorKind::Other, "the download wrote nothing")))
-            }
-        },
-        Ok(Message::Block(_)) | Err(_) => {
-            body.context.cancel();
-            Err(DownloadError::new(&url, Failure::cancelled()))
-        }
-    }
-}
-
-enum Message {
-    Head(Box<Head>),
-    Block(Vec<u8>),
-    End(Box<Result<Receipt, DownloadError>>),
+    let body = Body::begin(download, context)?;
+    let message = body.receiver.recv();
+    Ok((body.head(message.ok())?, body))
 }
 
 /// The bytes of a [`stream`]. Dropping it cancels the download and waits for its thread.
@@ -118,7 +75,9 @@ enum Message {
 /// # let _ = forward;
 /// ```
 pub struct Body {
+    url: Url,
     receiver: Receiver<Message>,
+    alarm: Alarm,
     context: Context,
     thread: Option<JoinHandle<()>>,
     block: Vec<u8>,
@@ -127,10 +86,111 @@ pub struct Body {
 }
 
 impl Body {
+    /// Begins a [`stream`] and waits for nothing, for event loops: the head comes by [`poll_head`](Self::poll_head),
+    /// then the bytes by [`poll_block`](Self::poll_block). Where waiting is not allowed, [`leave`](Self::leave) it in
+    /// place of dropping it.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn begin<D: Download + 'static>(download: D, context: &Context) -> Result<Self, DownloadError> {
+        let mut download = download;
+        let url = download.request().url().clone();
+        let (context, alarm) = (context.child(), Alarm::default());
+        let (sender, receiver) = bounded(BLOCKS);
+        let shared = Shared::new(sender, alarm.clone(), download.identifies(), context.clone());
+        let shared = Arc::new(shared);
+        download.set_writer(Arc::new(StreamWriter(Arc::clone(&shared))));
+        let running = context.clone();
+        let thread = Builder::new().name("ganymede-stream".to_owned()).spawn(move || {
+            let result = catch_unwind(AssertUnwindSafe(|| download.run(&running))).unwrap_or_else(|panic| {
+                Err(DownloadError::new(download.request().url(), Failure::panicked(&*panic)))
+            });
+            if let Ok(receipt) = &result {
+                // A reply without a body is never committed, so its head is still here.
+                let _ = shared.send_head(receipt.head());
+            }
+            // Nobody may be there any more.
+            let _ = shared.send(Message::End(Box::new(result)));
+        });
+        let thread = thread.map_err(|error| {
+            let message = format!("cannot start a thread: {error}");
+            DownloadError::new(&url, Failure::new(ErrorKind::Other, message))
+        })?;
+        Ok(Self { url, receiver, alarm, context, thread: Some(thread), block: Vec::new(), at: 0, end: None })
+    }
+
+    /// Returns the head once it is there, or has the task woken: the first to be asked for, and once.
+    pub fn poll_head(&mut self, wake: &mut task::Context<'_>) -> Poll<Result<Head, DownloadError>> {
+        self.poll_message(wake).map(|message| self.head(message))
+    }
+
+    /// Returns the next block once it is there, or has the task woken; an empty one is the end, and means that all was
+    /// there and passed.
+    pub fn poll_block(&mut self, wake: &mut task::Context<'_>) -> Poll<Result<Vec<u8>, DownloadError>> {
+        if self.at < self.block.len() {
+            return Poll::Ready(Ok(take(&mut self.block).split_off(take(&mut self.at))));
+        }
+        loop {
+            match &self.end {
+                Some(Ok(_)) => return Poll::Ready(Ok(Vec::new())),
+                Some(Err(error)) => return Poll::Ready(Err(error.clone())),
+                None => {}
+            }
+            match task::ready!(self.poll_message(wake)) {
+                Some(Message::Block(block)) => return Poll::Ready(Ok(block)),
+                Some(Message::End(result)) => self.end = Some(*result),
+                Some(Message::Head(_)) => {}
+                None => return Poll::Ready(Err(self.cancelled())),
+            }
+        }
+    }
+
+    /// Cancels the download, and does not wait for its thread, which ends by itself.
+    pub fn leave(mut self) {
+        self.context.cancel();
+        self.thread = None;
+    }
+
     /// Returns the receipt, when the end was read.
     #[must_use]
     pub fn receipt(&self) -> Option<&Receipt> {
         self.end.as_ref()?.as_ref().ok()
+    }
+
+    fn poll_message(&self, wake: &mut task::Context<'_>) -> Poll<Option<Message>> {
+        let look = || match self.receiver.try_recv() {
+            Ok(message) => Poll::Ready(Some(message)),
+            Err(TryRecvError::Disconnected) => Poll::Ready(None),
+            Err(TryRecvError::Empty) => Poll::Pending,
+        };
+        if let Poll::Ready(message) = look() {
+            return Poll::Ready(message);
+        }
+        self.alarm.set(wake.waker());
+        // It may have come before the alarm was set.
+        look()
+    }
+
+    /// Takes the head from the first message.
+    fn head(&self, message: Option<Message>) -> Result<Head, DownloadError> {
+        match message {
+            Some(Message::Head(head)) => Ok(*head),
+            Some(Message::End(result)) => match *result {
+                Err(error) => Err(error),
+                Ok(_) => {
+                    let failure = Failure::new(ErrorKind::Other, "the download wrote nothing");
+                    Err(DownloadError::new(&self.url, failure))
+                }
+            },
+            Some(Message::Block(_)) | None => {
+                self.context.cancel();
+                Err(self.cancelled())
+            }
+        }
+    }
+
+    fn cancelled(&self) -> DownloadError {
+        DownloadError::new(&self.url, Failure::cancelled())
     }
 }
 
@@ -180,163 +240,4 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body").field("end", &self.end).finish_non_exhaustive()
     }
-}
-
-/// The writer of a stream; its outputs, one for each copy, share what was forwarded.
-struct StreamWriter(Arc<Shared>);
-
-struct Shared {
-    sender: Sender<Message>,
-    /// Whether success proves what the content is.
-    identified: bool,
-    forwarded: Mutex<Forwarded>,
-    context: Context,
-}
-
-#[derive(Default)]
-struct Forwarded {
-    head: Option<Head>,
-    length: u64,
-    prefix: Sha256,
-}
-
-impl Shared {
-    /// Waits until the message fits, or it is cancelled.
-    fn send(&self, message: Message) -> io::Result<()> {
-        let message = match self.sender.try_send(message) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Full(message)) => message,
-            Err(TrySendError::Disconnected(_)) => return Err(Failure::cancelled().into()),
-        };
-        let (raise, raised) = bounded::<()>(0);
-        let _hook: Hook = self.context.on_cancel(move || drop(raise));
-        select! {
-            send(self.sender, message) -> sent => sent.map_err(|_| Failure::cancelled().into()),
-            recv(raised) -> _ => Err(Failure::cancelled().into()),
-        }
-    }
-
-    fn send_head(&self, head: &Head) -> io::Result<()> {
-        let mut forwarded = self.forwarded.lock();
-        if forwarded.head.is_some() {
-            return Ok(());
-        }
-        forwarded.head = Some(head.clone());
-        drop(forwarded);
-        self.send(Message::Head(Box::new(head.clone())))
-    }
-
-    fn forward(&self, head: Option<&Head>, block: Vec<u8>) -> io::Result<()> {
-        if let Some(head) = head {
-            self.send_head(head)?;
-        }
-        let mut forwarded = self.forwarded.lock();
-        forwarded.length += block.len() as u64;
-        forwarded.prefix.update(&block);
-        drop(forwarded);
-        self.send(Message::Block(block))
-    }
-}
-
-impl Writer for StreamWriter {
-    fn open(&self) -> io::Result<Box<dyn Output>> {
-        let shared = Arc::clone(&self.0);
-        Ok(Box::new(StreamOutput { shared, head: None, held: Vec::new(), received: 0, again: None }))
-    }
-}
-
-/// One copy on its way to the reader.
-struct StreamOutput {
-    shared: Arc<Shared>,
-    head: Option<Head>,
-    /// The last block, until another one or the commit shows that it may go.
-    held: Vec<u8>,
-    received: u64,
-    /// What a copy that starts again repeats of what was forwarded.
-    again: Option<Repetition>,
-}
-
-/// The beginning of a copy that has been forwarded already, from another one.
-struct Repetition {
-    left: u64,
-    prefix: Sha256,
-}
-
-impl Output for StreamOutput {
-    fn offset(&self) -> u64 {
-        self.received
-    }
-
-    fn begin(&mut self, head: &Head, offset: u64) -> io::Result<()> {
-        if offset > 0 {
-            return Ok(());
-        }
-        self.received = 0;
-        self.held.clear();
-        self.head = Some(head.clone());
-        let forwarded = self.shared.forwarded.lock();
-        let Some(first) = forwarded.head.as_ref() else { return Ok(()) };
-        let same_tag = first.strong_etag().is_some() && first.strong_etag() == head.strong_etag();
-        let same_total = first.total().is_none() || head.total().is_none() || first.total() == head.total();
-        if !same_total || !(same_tag || self.shared.identified) {
-            let message =
-                "cannot start again after the first byte: nothing proves that it is the same content";
-            return Err(Failure::new(ErrorKind::Incomplete, message).transient(false).into());
-        }
-        self.again = Some(Repetition { left: forwarded.length, prefix: Sha256::new() });
-        Ok(())
-    }
-
-    fn commit(mut self: Box<Self>) -> io::Result<()> {
-        if self.again.is_some() {
-            return Err(other_content());
-        }
-        let held = take(&mut self.held);
-        match &self.head {
-            Some(head) if held.is_empty() => self.shared.send_head(head),
-            head => self.shared.forward(head.as_ref(), held),
-        }
-    }
-}
-
-impl StreamOutput {
-    /// Takes from a block what repeats the bytes that were forwarded, which must be the same.
-    fn repeat<'b>(&mut self, block: &'b [u8]) -> io::Result<&'b [u8]> {
-        let Some(again) = &mut self.again else { return Ok(block) };
-        let length = usize::try_from(again.left).unwrap_or(usize::MAX).min(block.len());
-        let (repeated, new) = block.split_at(length);
-        again.left -= length as u64;
-        again.prefix.update(repeated);
-        if again.left == 0 {
-            let prefix = take(&mut again.prefix).finalize();
-            if prefix != self.shared.forwarded.lock().prefix.clone().finalize() {
-                return Err(other_content());
-            }
-            self.again = None;
-        }
-        Ok(new)
-    }
-}
-
-impl Write for StreamOutput {
-    fn write(&mut self, block: &[u8]) -> io::Result<usize> {
-        let new = self.repeat(block)?;
-        if !new.is_empty() {
-            let held = std::mem::replace(&mut self.held, new.to_vec());
-            if !held.is_empty() {
-                self.shared.forward(self.head.as_ref(), held)?;
-            }
-        }
-        self.received += block.len() as u64;
-        Ok(block.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn other_content() -> io::Error {
-    let message = "the source has another content than the one whose beginning was read";
-    Failure::new(ErrorKind::Incomplete, message).transient(false).into()
 }

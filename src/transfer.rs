@@ -13,6 +13,7 @@ use crate::engine::Run;
 use crate::error::DownloadError;
 use crate::event::EventHandler;
 use crate::facts::Facts;
+use crate::failure::Failure;
 use crate::monitor::DownloadMonitor;
 use crate::pace::MinSpeed;
 use crate::protocol::Protocol;
@@ -55,6 +56,32 @@ pub struct Transfer<P> {
     pub(crate) min_speed: Option<MinSpeed>,
     pub(crate) max_size: Option<u64>,
     pub(crate) resume: bool,
+}
+
+impl<P: Protocol + Default> Transfer<P> {
+    /// Makes a download of a URL over the protocol with its default settings: `HttpDownload::get(..)`, or that of a
+    /// plugin, whose own name for `Transfer<Its>` has it, too.
+    ///
+    /// ```
+    /// use ganymede::{Context, Failure, Protocol, Reply, Request, Transfer};
+    ///
+    /// #[derive(Default)]
+    /// struct Gopher;
+    /// impl Protocol for Gopher {
+    ///     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> { unimplemented!() }
+    /// }
+    /// type GopherDownload = Transfer<Gopher>;
+    ///
+    /// let download = GopherDownload::get("gopher://example.com/0/file")?;
+    /// # let _ = download;
+    /// # Ok::<(), Failure>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the text is no absolute URL.
+    pub fn get(url: &str) -> Result<Self, Failure> {
+        Ok(Self::new(Request::get(url)?, P::default()))
+    }
 }
 
 impl<P: Protocol> Transfer<P> {

@@ -150,7 +150,21 @@ impl Kennel {
 
 impl Context {
     /// Runs what may wait for others in a child that is cancelled at the deadline, which is then why it failed.
-    pub(crate) fn until<T>(
+    ///
+    /// What it returns, such as a reply, is not cancelled any more.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use ganymede::{Context, ErrorKind};
+    ///
+    /// let soon = Instant::now() + Duration::from_millis(1);
+    /// let ended = Context::new().until(Some(soon), |context| context.sleep(Duration::from_secs(60)));
+    /// assert!(matches!(ended.unwrap_err().kind(), ErrorKind::Timeout));
+    /// ```
+    ///
+    /// # Errors
+    /// What `work` returned, or [`ErrorKind::Timeout`] when the deadline has stopped it.
+    pub fn until<T>(
         &self,
         deadline: Option<Instant>,
         work: impl FnOnce(&Self) -> Result<T, Failure>,

@@ -7,6 +7,7 @@ use std::mem::take;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,11 @@ struct State<D> {
     starting: usize,
     threads: Vec<JoinHandle<()>>,
     hired: usize,
+    /// How many of them have ended.
+    gone: usize,
     caller: Caller,
+    /// Who is to be woken when something is finished, or the last thread is gone, in place of a caller that waits.
+    waker: Option<Waker>,
     closed: bool,
 }
 
@@ -121,7 +126,9 @@ impl<D> Default for Workers<D> {
             starting: 0,
             threads: Vec::new(),
             hired: 0,
+            gone: 0,
             caller: Caller::Busy(None),
+            waker: None,
             closed: false,
         };
         let workers = Self {
@@ -160,15 +167,44 @@ impl<D> Workers<D> {
         take(&mut self.state.lock().finished)
     }
 
+    /// Sets the task that is woken next.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        self.state.lock().waker = Some(waker.clone());
+    }
+
+    /// Wakes the task that waits, if one does.
+    pub(crate) fn wake(&self) {
+        wake(&mut self.state.lock());
+    }
+
+    /// Returns all that is finished; if nothing is, wakes a task when something is.
+    pub(crate) fn finished_or_wake(&self, waker: &Waker) -> VecDeque<Plan<D>> {
+        let mut state = self.state.lock();
+        if state.finished.is_empty() {
+            state.waker = Some(waker.clone());
+        }
+        take(&mut state.finished)
+    }
+
+    /// Tells whether all threads have ended after [`leave`](Self::leave); if not, wakes a task when they have.
+    pub(crate) fn is_gone_or_wake(&self, waker: &Waker) -> bool {
+        let mut state = self.state.lock();
+        let gone = state.gone == state.hired;
+        if !gone {
+            state.waker = Some(waker.clone());
+        }
+        gone
+    }
+
+    /// Ends what is not running, and waits for nothing; what runs was cancelled before.
+    pub(crate) fn leave(&self) {
+        drop(self.close());
+        self.state.lock().threads.clear();
+    }
+
     /// Ends what is not running, and waits for the threads; what runs was cancelled before.
     pub(crate) fn end(&self) {
-        let mut state = self.state.lock();
-        state.closed = true;
-        // They are the caller's, and may do anything when dropped: not under the lock.
-        let left = (take(&mut state.queue), take(&mut state.finished));
-        drop(state);
-        self.work.notify_all();
-        self.place.notify_all();
+        let left = self.close();
         loop {
             let thread = self.state.lock().threads.pop();
             let Some(thread) = thread else { break };
@@ -176,6 +212,17 @@ impl<D> Workers<D> {
             let _ = thread.join();
         }
         drop(left);
+    }
+
+    /// Returns what was not run or handed out: it is the caller's, and may do anything when dropped.
+    fn close(&self) -> (VecDeque<D>, VecDeque<Plan<D>>) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let left = (take(&mut state.queue), take(&mut state.finished));
+        drop(state);
+        self.work.notify_all();
+        self.place.notify_all();
+        left
     }
 }
 
@@ -226,6 +273,7 @@ impl<D: Download + 'static> Workers<D> {
             let result = Err(DownloadError::new(download.request().url(), failure));
             workers.counters.refuse();
             state.finished.push_back(Plan::new(download, result));
+            wake(&mut state);
         }
     }
 
@@ -288,8 +336,10 @@ impl<D: Download + 'static> Workers<D> {
                 } else if state.returning > 0 {
                     workers.place.notify_one();
                 }
+                wake(&mut state);
             } else if state.closed {
-                return;
+                state.gone += 1;
+                return wake(&mut state);
             } else {
                 state.idle += 1;
                 workers.work.wait(&mut state);
@@ -297,6 +347,13 @@ impl<D: Download + 'static> Workers<D> {
                 state.called = state.called.saturating_sub(1);
             }
         }
+    }
+}
+
+/// Wakes the task that waits, if one does: without the lock, since it may be dropped by that, and the pool with it.
+fn wake<D>(state: &mut MutexGuard<'_, State<D>>) {
+    if let Some(waker) = state.waker.take() {
+        MutexGuard::unlocked(state, || waker.wake());
     }
 }
 

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use ganymede::reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use ganymede::{
-    Batch, BufferWriter, Context, Credentials, Download, FileWriter, Http, HttpDownload, Receipt, Request,
-    Transfer,
+    Batch, BufferWriter, Context, Credentials, Download, Failure, FileWriter, Guard, Http, HttpDownload,
+    Receipt, Request, Transfer,
 };
 use ganymede_kit::{Authority, Folder, Gate, Origin, Proxy, Reply, pattern};
 
@@ -142,6 +144,39 @@ fn different_certificates_never_share_a_connection() {
     // None of the clients that are let in lets in one that shows nothing.
     let without = get(&url).ca_certificate(&ca).writer(BufferWriter::new(100)).run(&context);
     assert!(without.is_err());
+}
+
+/// Resolves each name to one address.
+struct Here(SocketAddr);
+
+impl Resolve for Here {
+    fn resolve(&self, _: Name) -> Resolving {
+        let address = self.0;
+        Box::pin(async move { Ok(Box::new(std::iter::once(address)) as Addrs) })
+    }
+}
+
+#[test]
+fn a_client_for_a_plugin_has_the_certificates_and_the_guard_of_its_settings() {
+    let (authority, folder) = (Authority::new("trusted"), Folder::new());
+    let origin = Origin::tls(&authority.server(&HOSTS));
+    let url = origin.on("/file", Reply::ok("content"));
+    let ca = authority.write_to(folder.path(), "ca");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ask = |http: Http, url: &str| {
+        let asked = async { http.library().unwrap().get(url).send().await?.text().await };
+        runtime.block_on(asked).map_err(|error| Failure::from_reqwest(error, &url.parse().unwrap()))
+    };
+    let trusting = || Http::new().ca_certificate(&ca);
+    assert_eq!(ask(trusting(), &url).unwrap(), "content");
+    assert_eq!(ask(Http::new(), &url).unwrap_err().kind().name(), "tls");
+    let guarded = trusting().guard(Guard::public_only());
+    assert_eq!(guarded.admits(&url.parse().unwrap()).unwrap_err().kind().name(), "forbidden");
+    // What a name leads to is checked where it is connected to.
+    let named = url.replace("127.0.0.1", "name.test");
+    let guarded = guarded.resolver(Here(origin.address()));
+    assert!(guarded.admits(&named.parse().unwrap()).is_ok());
+    assert_eq!(ask(guarded, &named).unwrap_err().kind().name(), "forbidden");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ganymede::{
@@ -13,7 +14,7 @@ use ganymede::{
     Download, DownloadError, DownloadMonitor, ErrorKind, EventHandler, Factory, Failure, FileDownload,
     FileProtocol, FileWriter, Head, Hook, Http, HttpDownload, Importer, Limits, Method, MirrorDelegate,
     Output, ParseDigestError, Permit, Plan, Protocol, Receipt, Reply, Request, RetryDelegate, SizeValidation,
-    TeeWriter, Transfer, TryBatch, Validation, ValidationError, WarnOnly, Writer,
+    SlotKey, TeeWriter, Transfer, TryBatch, Validation, ValidationError, WarnOnly, Writer,
 };
 use ganymede_kit::{Authority, Folder, Origin, Reply as Scripted, closed_port, pattern};
 
@@ -239,6 +240,39 @@ fn a_tee_writes_to_both_or_to_none() {
     let error = HttpDownload::get(&bad).unwrap().writer(small).run(&Context::new()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::TooLarge));
     assert_eq!(folder.entries(), ["file"]);
+}
+
+/// Notes in the context how often it was opened there.
+struct Noting(BufferWriter);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Opened;
+
+impl SlotKey for Opened {
+    type Value = AtomicUsize;
+}
+
+impl Writer for Noting {
+    fn open(&self) -> io::Result<Box<dyn Output>> {
+        Err(io::Error::other("without a context"))
+    }
+
+    fn open_in(&self, context: &Context) -> io::Result<Box<dyn Output>> {
+        context.slot(Opened, |_| Ok(AtomicUsize::new(0)))?.fetch_add(1, Ordering::Relaxed);
+        self.0.open()
+    }
+}
+
+#[test]
+fn a_writer_is_opened_in_the_context_of_its_run_also_within_others() {
+    let (origin, context) = (Origin::start(), Context::new());
+    let url = origin.on("/file", Scripted::ok("hello"));
+    let noting = || Noting(BufferWriter::new(10));
+    let boxed: Box<dyn Writer> = Box::new(noting());
+    let tee = TeeWriter::new(Arc::new(noting()), TeeWriter::new(boxed, noting()));
+    HttpDownload::get(&url).unwrap().writer(tee).run(&context.child()).unwrap();
+    let opened = context.slot(Opened, |_| Ok(AtomicUsize::new(0))).unwrap();
+    assert_eq!(opened.load(Ordering::Relaxed), 3);
 }
 
 #[test]

@@ -42,6 +42,28 @@ fn forbidden(download: Transfer<Http>) -> DownloadError {
     error
 }
 
+#[test]
+fn a_plugin_can_ask_it_also_for_a_scheme_whose_addresses_the_parser_takes_for_names() {
+    let guard = Guard::public_only().allow("10.0.0.1");
+    let refuses = |url: &str| guard.check(&url.parse().unwrap()).is_err();
+    for url in [
+        "ftps://127.0.0.1/",
+        "ftps://0x7f.1/",
+        "ftps://[::1]/",
+        "ftps://LOCALHOST./",
+        "sftp://192.168.0.1:22/",
+    ] {
+        assert!(refuses(url), "{url}");
+    }
+    for url in ["ftps://8.8.8.8/", "ftps://10.0.0.1/", "ftps://example.com/", "sftp://[2606:4700::1]/"] {
+        assert!(!refuses(url), "{url}");
+    }
+    let addresses: [SocketAddr; 2] = ["192.168.0.1:21", "8.8.8.8:21"].map(|address| address.parse().unwrap());
+    assert_eq!(guard.admit("example.com", addresses).unwrap(), addresses[1..]);
+    let failure = guard.admit("example.com", [addresses[0]]).unwrap_err();
+    assert!(matches!(failure.kind(), ErrorKind::Forbidden), "{failure:?}");
+}
+
 /// Answers each question for a name with the next of its answers, and the last one again and again.
 #[derive(Clone)]
 struct Names(Arc<Mutex<Vec<(&'static str, Answers)>>>);

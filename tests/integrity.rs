@@ -6,7 +6,10 @@ mod support;
 
 use std::time::Duration;
 
-use ganymede::{Algorithm, ByteRange, DownloadMonitor, Facts, HttpDownload, MirrorDelegate, RetryDelegate};
+use ganymede::{
+    Algorithm, ByteRange, Context, DownloadMonitor, ErrorKind, Facts, Http, HttpDownload, MirrorDelegate,
+    Protocol, Reply as Answer, Request, RetryDelegate, Segmented,
+};
 use ganymede_kit::{Origin, Reply, pattern};
 use support::fetch;
 
@@ -37,6 +40,40 @@ fn what_agrees_is_stored_and_adds_nothing_to_the_facts() {
             assert_eq!(*receipt.facts(), Facts::of(&content[..], [Algorithm::Md5]).unwrap());
         }
     }
+}
+
+#[test]
+fn a_digest_that_a_protocol_states_is_enforced_whatever_its_algorithm() {
+    let origin = Origin::start();
+    let content = pattern(3 << 20);
+    let url = origin.on("/file", Reply::ok(content.clone()).ranges().etag("\"one\""));
+    let field = field(Algorithm::Sha256, &content);
+    let both = origin.on("/both", Reply::ok(content.clone()).header("Repr-Digest", field));
+    for algorithm in Algorithm::ALL {
+        for (stated, agrees) in [(&content[..], true), (b"another content", false)] {
+            let digest = Facts::of(stated, [algorithm]).unwrap().digest(algorithm).unwrap();
+            let stating = move |http: Http| {
+                move |request: &Request, context: &Context| {
+                    let reply = http.send(request, context)?;
+                    let (head, body) = reply.into_parts();
+                    Ok(Answer::new(head.with_digest(digest), body.ok_or(ErrorKind::Incomplete)?))
+                }
+            };
+            let error = match fetch(get(&url).map(stating)) {
+                Ok((bytes, _)) => {
+                    assert!(agrees && bytes == content, "{algorithm}");
+                    continue;
+                }
+                Err(error) => error,
+            };
+            assert!(!agrees && error.kind().name() == "digest-mismatch", "{algorithm}: {error}");
+            // The head that ranges are put together under has it, too.
+            let ranges = |http| Segmented::new(stating(http)).segments(3);
+            assert_eq!(fetch(get(&url).map(ranges)).unwrap_err().kind().name(), "digest-mismatch");
+        }
+    }
+    let head = Http::new().send(&Request::get(&both).unwrap(), &Context::new()).unwrap().into_parts().0;
+    assert_eq!(head.digests(), Facts::of(&content[..], [Algorithm::Sha256]).unwrap().digests());
 }
 
 #[test]

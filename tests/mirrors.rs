@@ -284,6 +284,22 @@ fn secrets_go_to_given_mirrors_and_stay_behind_from_those_that_a_list_names_else
 }
 
 #[test]
+fn secrets_stay_behind_from_mirrors_that_a_server_has_named_elsewhere() {
+    let (origin, elsewhere) = (Origin::start(), Origin::start());
+    let there = elsewhere.on("/copy", Scripted::ok("hello"));
+    let near = origin.on("/near", Scripted::error(404));
+    let mut download = lost(&origin).user("amy", "secret").header("X-Account", "7");
+    download.request_mut().set_header("X-Own", "8").unwrap();
+    let named = MirrorDelegate::named([url(&near), url(&there)]);
+    assert_eq!(fetch(download.handler(named), &Context::new()).unwrap(), b"hello");
+    let told = |origin: &Origin, path: &str| {
+        let request = origin.journal().into_iter().find(|received| received.target == path).unwrap();
+        ["authorization", "x-account", "x-own"].map(|name| request.header(name).is_some())
+    };
+    assert_eq!((told(&origin, "/near"), told(&elsewhere, "/copy")), ([true; 3], [false; 3]));
+}
+
+#[test]
 fn a_list_that_leads_to_a_local_file_is_refused() {
     let (origin, folder) = (Origin::start(), Folder::new());
     let secret = folder.write("secret", "not for the network");

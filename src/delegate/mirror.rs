@@ -33,7 +33,7 @@ const LONGEST_LIST: usize = 4 << 20;
 ///
 /// Any failure of a source moves on to the next, a validation that failed too; one of this side, like a full disk,
 /// does not. Headers and credentials of the caller go to mirrors that the caller gave, and stay behind from those
-/// that a list named on other origins.
+/// that a server or a list [named](Self::named) on other origins.
 ///
 /// ```
 /// use ganymede::{HttpDownload, MirrorDelegate, RetryDelegate};
@@ -56,6 +56,7 @@ pub struct MirrorDelegate {
 #[derive(Clone)]
 enum Mirrors {
     Given(Vec<Url>),
+    Named(Vec<Url>),
     List(Url),
 }
 
@@ -71,6 +72,13 @@ impl MirrorDelegate {
     #[must_use]
     pub fn new(mirrors: impl IntoIterator<Item = Url>) -> Self {
         Self::of(Mirrors::Given(mirrors.into_iter().collect()))
+    }
+
+    /// Fails over to these URLs of the content, which a server has named: headers and credentials of the caller stay
+    /// behind from those on other origins.
+    #[must_use]
+    pub fn named(mirrors: impl IntoIterator<Item = Url>) -> Self {
+        Self::of(Mirrors::Named(mirrors.into_iter().collect()))
     }
 
     /// Fails over to what the list at this URL names.
@@ -122,7 +130,7 @@ impl MirrorDelegate {
         context: &Context,
     ) -> Result<Vec<Url>, Failure> {
         let list = match &self.mirrors {
-            Mirrors::Given(mirrors) => return Ok(mirrors.clone()),
+            Mirrors::Given(mirrors) | Mirrors::Named(mirrors) => return Ok(mirrors.clone()),
             Mirrors::List(list) => list,
         };
         // Another download may be fetching it, which has a deadline of its own.
@@ -179,7 +187,7 @@ impl MirrorDelegate {
         for source in sources {
             match self.mirrors {
                 Mirrors::Given(_) => request.add_alternate(source.clone()),
-                Mirrors::List(_) => request.add_listed_alternate(source.clone()),
+                Mirrors::Named(_) | Mirrors::List(_) => request.add_listed_alternate(source.clone()),
             }
         }
     }
@@ -190,7 +198,7 @@ impl MirrorDelegate {
                 request.set_url(mirror.clone());
                 Ok(())
             }
-            Mirrors::List(_) => request.follow(mirror),
+            Mirrors::Named(_) | Mirrors::List(_) => request.follow(mirror),
         }
     }
 }
@@ -230,7 +238,7 @@ impl EventHandler for MirrorDelegate {
             }
             Event::Prepared { request } => {
                 // A list is fetched when it is needed.
-                if let Mirrors::Given(mirrors) = &self.mirrors {
+                if let Mirrors::Given(mirrors) | Mirrors::Named(mirrors) = &self.mirrors {
                     self.offer(request, mirrors);
                 }
                 return Action::Continue;
@@ -284,7 +292,7 @@ impl std::fmt::Debug for MirrorDelegate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("MirrorDelegate");
         match &self.mirrors {
-            Mirrors::Given(mirrors) => {
+            Mirrors::Given(mirrors) | Mirrors::Named(mirrors) => {
                 let mirrors: Vec<String> = mirrors.iter().map(|url| redacted(url).to_string()).collect();
                 shown.field("mirrors", &mirrors)
             }

@@ -44,16 +44,6 @@ impl FileProtocol {
     }
 }
 
-impl FileDownload {
-    /// Makes a download of a `file:` URL.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] if the text is no absolute URL.
-    pub fn get(url: &str) -> Result<Self, Failure> {
-        Ok(Self::new(Request::get(url)?, FileProtocol::new()))
-    }
-}
-
 impl Protocol for FileProtocol {
     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
         context.check()?;

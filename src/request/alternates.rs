@@ -100,8 +100,8 @@ impl Request {
         }
     }
 
-    /// Asks the source alone from now on.
-    pub(crate) fn ask_alone(&mut self) {
+    /// Asks the source alone from now on: it has no alternates, and none can be named any more.
+    pub fn ask_alone(&mut self) {
         self.alternates = Some(Arc::new(Alternates { alone: true, ..Alternates::default() }));
     }
 }

@@ -15,6 +15,7 @@ pub use buffer::BufferWriter;
 pub use file::FileWriter;
 pub use tee::TeeWriter;
 
+use crate::context::Context;
 use crate::record::Record;
 use crate::reply::Head;
 
@@ -52,6 +53,19 @@ pub trait Writer: Send + Sync {
     /// # Errors
     /// Those of the system, when nothing could be written there anyway.
     fn open(&self) -> io::Result<Box<dyn Output>>;
+
+    /// Opens the output of one copy in the context that its download runs in: this is what the engine calls.
+    ///
+    /// By default that is [`open`](Self::open). A writer that waits for others, as one to a network does, keeps what it
+    /// shares in the context's slots, and ends its waits when the context is cancelled. One that wraps another passes
+    /// the context on.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    fn open_in(&self, context: &Context) -> io::Result<Box<dyn Output>> {
+        let _ = context;
+        self.open()
+    }
 }
 
 /// One copy of a content in the making; nothing is at the target unless it is committed.
@@ -110,12 +124,20 @@ impl<W: Writer + ?Sized> Writer for Arc<W> {
     fn open(&self) -> io::Result<Box<dyn Output>> {
         (**self).open()
     }
+
+    fn open_in(&self, context: &Context) -> io::Result<Box<dyn Output>> {
+        (**self).open_in(context)
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl Writer for Box<dyn Writer> {
     fn open(&self) -> io::Result<Box<dyn Output>> {
         (**self).open()
+    }
+
+    fn open_in(&self, context: &Context) -> io::Result<Box<dyn Output>> {
+        (**self).open_in(context)
     }
 }
 

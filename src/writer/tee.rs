@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use crate::context::Context;
 use crate::record::Record;
 use crate::reply::Head;
 use crate::writer::{Output, Writer};
@@ -31,9 +32,15 @@ impl<A: Writer, B: Writer> TeeWriter<A, B> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<A: Writer, B: Writer> Writer for TeeWriter<A, B> {
     fn open(&self) -> io::Result<Box<dyn Output>> {
         Ok(Box::new(TeeOutput { first: self.first.open()?, second: self.second.open()? }))
+    }
+
+    fn open_in(&self, context: &Context) -> io::Result<Box<dyn Output>> {
+        let (first, second) = (self.first.open_in(context)?, self.second.open_in(context)?);
+        Ok(Box::new(TeeOutput { first, second }))
     }
 }
 

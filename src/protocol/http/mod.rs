@@ -90,6 +90,40 @@ impl Http {
         Self::default()
     }
 
+    /// Makes a client of the library with these settings, for a plugin whose protocol goes over HTTP in its own way.
+    ///
+    /// It has their certificates, proxy, guard, resolver and time-out for connecting, and those of a hook. It follows no
+    /// redirect, sends no headers or credentials of theirs, and knows of no time-out for reading, of no
+    /// [limits](crate::Limits) and of no cancelling: that is the plugin's. So is asking whether a URL [may be
+    /// asked](Self::admits), and keeping the client, with its connections, in a context's [slot](Context::slot). What
+    /// its errors mean, [`Failure::from_reqwest`] tells.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ganymede::{Guard, Http};
+    ///
+    /// let http = Http::new().connect_timeout(Duration::from_secs(3)).guard(Guard::public_only());
+    /// let url = "http://127.0.0.1/".parse()?;
+    /// assert!(http.admits(&url).is_err());
+    /// let client: ganymede::reqwest::Client = http.library()?;
+    /// # let _ = client;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if the settings make none: a certificate that cannot be read, say.
+    pub fn library(&self) -> Result<reqwest::Client, Failure> {
+        client::library(&self.settings.client, true).map(|(library, _)| library)
+    }
+
+    /// Fails if the [guard](Self::guard) of these settings keeps away from a URL.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`].
+    pub fn admits(&self, url: &Url) -> Result<(), Failure> {
+        self.settings.client.guard.as_ref().map_or(Ok(()), |guard| guard.check(url))
+    }
+
     fn client(&self, request: &Request, context: &Context) -> Result<Arc<Client>, Failure> {
         let mut settings = self.settings.client.clone();
         settings.credentials = self.credentials(request);
@@ -188,16 +222,6 @@ pub(crate) fn describe(request: &Request, headers: &mut HeaderMap) {
             Validator::LastModified(_) => IF_MODIFIED_SINCE,
         };
         headers.insert(name, value);
-    }
-}
-
-impl HttpDownload {
-    /// Makes a download of an `http:` or `https:` URL.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] if the text is no absolute URL.
-    pub fn get(url: &str) -> Result<Self, Failure> {
-        Ok(Self::new(Request::get(url)?, Http::new()))
     }
 }
 

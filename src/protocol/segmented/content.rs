@@ -46,6 +46,7 @@ impl Content {
             headers.remove(name);
         }
         let head = Head::new(part.url()).with_headers(headers);
+        let head = part.stated().iter().fold(head, |head, digest| head.with_digest(*digest));
         match self.request.range() {
             None => head.with_length(Some(self.total)),
             Some(range) => head.with_part(range.first(), Some(self.length), Some(self.total)),
