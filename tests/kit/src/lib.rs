@@ -5,6 +5,7 @@
 //!   the test.
 //! - [`Proxy`] forwards requests and opens tunnels; a [`Relay`] passes connections on and breaks them at any byte;
 //!   [`Silent`] never answers; [`Backlog`] does not accept and [`Refusing`] refuses, until the test opens them.
+//! - [`FtpOrigin`] is an FTP server whose replies and data connections are scripted in the same way.
 //! - [`Authority`] issues the certificates, [`Ledger`] is what a server has seen and how a test waits for it.
 //! - [`Folder`], [`pattern`], [`wait_until`], [`descriptors`] and [`threads`] are what else most tests need.
 //!
@@ -34,6 +35,7 @@ mod body;
 mod delivery;
 mod folder;
 mod frames;
+mod ftp;
 mod gate;
 mod identity;
 mod ledger;
@@ -50,6 +52,7 @@ mod wire;
 
 pub use body::pattern;
 pub use folder::Folder;
+pub use ftp::{FtpFile, FtpOrigin, FtpReply};
 pub use gate::Gate;
 pub use identity::{Authority, Identity};
 pub use ledger::Ledger;
