@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test tells a failure")]
 
+#[path = "../plugins/template/tests/behaviour/server.rs"]
+#[allow(dead_code, reason = "the plugin's own tests need more of it")]
+mod redis;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +15,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use ganymede::{Algorithm, Facts};
-use ganymede_kit::{Authority, Folder, Gate, Origin, Proxy, Reply, pattern, wait_until};
+use ganymede_kit::{
+    Authority, Break, Folder, Gate, Origin, Passage, Proxy, Relay, Reply, pattern, wait_until,
+};
 
 /// An example that runs; it is ended when dropped.
 struct Running(Child);
@@ -309,6 +315,36 @@ fn a_protocol_of_ones_own_works_beside_the_others() {
     assert_eq!(server.join().unwrap(), "/deep/file\r\n");
     assert!(folder.read("0") == pattern(200_000));
     assert_eq!(folder.read("1"), b"web");
+}
+
+#[test]
+fn a_protocol_of_a_plugin_is_retried_mirrored_and_verified() {
+    let (server, origin, folder) = (redis::Server::start(), Origin::start(), Folder::new());
+    let bytes = pattern(400_000);
+    let (file, digest) = (folder.file("file"), sha256(&bytes));
+    server.set("builds/file", bytes.clone());
+    let passages = [Passage::After(150_000, Break::Close), Passage::Pass];
+    let relay = Relay::start(server.address(), passages);
+    let url = relay.url("redis", "/builds/file");
+    let finished = run("plugin", &[&file, &digest, &url]);
+    assert_eq!(finished.succeeded(), [format!("400000 bytes from {url}"), "attempts: 2".to_owned()]);
+    assert!(folder.read("file") == bytes);
+    let last = server.commands().pop().unwrap();
+    assert!(last.starts_with("GETRANGE builds/file 1"), "it began again: {last}");
+
+    // Where it breaks off each time, a mirror that speaks another protocol goes on.
+    let relay = Relay::start(server.address(), [Passage::After(100_000, Break::Close)]);
+    let url = relay.url("redis", "/builds/file");
+    let mirror = origin.on("/file", Reply::ok(bytes.clone()).etag("\"1\"").ranges());
+    let finished = run("plugin", &[&file, &digest, &url, &mirror]);
+    assert!(finished.succeeded()[0] == format!("400000 bytes from {mirror}"), "{}", finished.output);
+    assert!(origin.journal()[0].header("range").is_some());
+
+    let finished = run("plugin", &[&folder.file("other"), &sha256(b"other"), &server.url("builds/file")]);
+    assert!(finished.failed().contains("the digest is"), "{}", finished.output);
+    let finished = run("plugin", &[&folder.file("other"), &digest, &server.url("missing"), &mirror]);
+    assert_eq!(finished.succeeded()[0], format!("400000 bytes from {mirror}"));
+    assert_eq!(folder.entries(), ["file", "other"]);
 }
 
 #[test]
