@@ -59,6 +59,9 @@ Examples:
     ganymede get -i list.txt -d downloads --existing update
   On a line that others use, too:
     ganymede get -i list.txt --per-host 2 --limit-rate 500K
+  Into a bucket, and out of it:
+    ganymede get -i list.txt -d s3://bucket/images/
+    ganymede get s3://bucket/images/a.iso
   For another program to read:
     ganymede get --json -i list.txt
 
@@ -70,7 +73,12 @@ Exit status:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Get {
-    /// What to download: http, https and file URLs
+    /// What to download: URLs of http, https, ftp, ftps, ftpes, s3 and file
+    ///
+    /// With ftps, the connection is secure from its first byte; with ftpes, as soon as the server is asked for that.
+    /// Objects of S3 are s3://BUCKET/KEY. Who asks for them, and where, is in the environment and in ~/.aws, as for
+    /// other tools: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL and their like; with
+    /// AWS_SKIP_SIGNATURE=true, everybody.
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
     #[command(flatten)]
@@ -94,10 +102,14 @@ pub(crate) struct Get {
 pub(crate) struct Files {
     /// Writes to FILE; - is standard output. For a single URL
     ///
-    /// Without it, a file gets the name that is last in its URL, or index.html if there is none.
+    /// Without it, a file gets the name that is last in its URL, or index.html if there is none. FILE may be an object
+    /// in a store, s3://BUCKET/KEY: it appears when it is complete. One that is interrupted starts anew in the next run.
     #[arg(short, long = "output", value_name = "FILE", conflicts_with = "dir")]
     pub(crate) out: Option<PathBuf>,
     /// Puts the files into the folder DIR, which is made if it is missing
+    ///
+    /// It may be one in a store, s3://BUCKET/PREFIX/. With objects, --existing can only be replace, skip or fail, and
+    /// --durable, --wait-for-space and --remote-name cannot be used.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// Names files as their servers say, not as their URLs do
@@ -115,6 +127,15 @@ pub(crate) struct Files {
     /// with # are passed over. The list may be of any length: it is read as it is needed.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+    /// Downloads the files that a Metalink describes, which is a FILE or at a URL (repeatable)
+    ///
+    /// It says what each file is called, where it is, and what it must be: its size, its digest, and the digests of its
+    /// pieces, so that a damaged piece is fetched again alone, from another mirror. Versions 4 (RFC 5854) and 3.0 are
+    /// read. The folders of names are made in that of --dir. Credentials are sent to the host of the URL alone, and to
+    /// none of the hosts that it names.
+    #[cfg(feature = "metalink")]
+    #[arg(long = "metalink", value_name = "FILE|URL")]
+    pub(crate) metalinks: Vec<String>,
     /// Reads and checks everything, and says what would be downloaded where to; sends nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -181,6 +202,27 @@ pub(crate) struct Content {
     /// no URL, the list alone says where the file is. For several files, only folders count.
     #[arg(long, value_name = "URL")]
     pub(crate) mirror_list: Option<String>,
+    /// Asks each server, before the file, where else it is and what it must be (RFC 6249)
+    ///
+    /// The mirrors that it names with Link are used where it states a digest of the file, and that is enforced, as is what
+    /// a Metalink says that it names. Those of --mirror are tried before.
+    #[cfg(feature = "metalink")]
+    #[arg(long)]
+    pub(crate) discover_mirrors: bool,
+    /// Prefers mirrors in a country, like de, of those whose Metalink or server says where they are (repeatable)
+    #[cfg(feature = "metalink")]
+    #[arg(long = "location", value_name = "COUNTRY", value_parser = country)]
+    pub(crate) locations: Vec<String>,
+}
+
+impl Get {
+    /// Returns the Metalinks that are named.
+    pub(crate) fn metalinks(&self) -> &[String] {
+        #[cfg(feature = "metalink")]
+        return &self.files.metalinks;
+        #[cfg(not(feature = "metalink"))]
+        &[]
+    }
 }
 
 #[derive(Debug, Args)]
@@ -264,7 +306,8 @@ pub(crate) struct Connection {
     pub(crate) headers: Vec<String>,
     /// Goes through the proxy at URL, which may hold NAME:PASSWORD@; "none" goes through none
     ///
-    /// Without it, HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say what to do.
+    /// Without it, HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say what to do for HTTP. FTP goes through no proxy:
+    /// without it, directly, and with it, not at all.
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
     /// Trusts the certificates in FILE (PEM), and no others (repeatable)
@@ -385,6 +428,14 @@ fn segments(text: &str) -> Result<Segments, String> {
         ("auto", _) => Ok(Segments::Auto),
         (_, Ok(number @ 1..=64)) => Ok(Segments::Fixed(number)),
         _ => Err("it must be auto, or from 1, for no ranges, to 64".to_owned()),
+    }
+}
+
+#[cfg(feature = "metalink")]
+fn country(text: &str) -> Result<String, String> {
+    match text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("a country has two letters (ISO 3166), like de".to_owned()),
     }
 }
 

@@ -12,8 +12,8 @@ use crate::item::masked;
 use crate::netrc::{Netrc, WithNetrc};
 use crate::settings::Usage;
 
-/// Makes the protocols with the settings that the command line asks for.
-pub(crate) fn factory(connection: &Connection, pace: &Pace) -> Result<Factory, Usage> {
+/// Makes HTTP with the settings that the command line asks for, but for credentials.
+pub(crate) fn http(connection: &Connection, pace: &Pace) -> Result<Http, Usage> {
     let mut http = Http::new()
         .connect_timeout(pace.connect_timeout)
         .read_timeout(pace.read_timeout)
@@ -32,26 +32,34 @@ pub(crate) fn factory(connection: &Connection, pace: &Pace) -> Result<Factory, U
         Some(proxy) => http.proxy(check_proxy(proxy)?),
     };
     http = certified(http, connection)?;
+    Ok(if connection.public_only { http.guard(Guard::public_only()) } else { http })
+}
+
+/// Makes the protocols with the settings that the command line asks for.
+pub(crate) fn factory(http: Http, connection: &Connection) -> Result<Factory, Usage> {
     let known = Factory::new();
-    let known = if connection.public_only {
-        http = http.guard(Guard::public_only());
-        known.register("file", forbidden)
-    } else {
-        known
-    };
+    let known = if connection.public_only { known.register("file", forbidden) } else { known };
     if let Some((user, password)) = user(connection)? {
         return Ok(known.http(http.user(user, password)));
     }
     if let Some(file) = &connection.bearer_file {
         return Ok(known.http(http.bearer_token(secret(file, "--bearer-file")?)));
     }
-    if connection.netrc {
-        let file = Netrc::file().ok_or("--netrc: there is no home folder: set NETRC to the file")?;
-        let netrc = Netrc::read(&file).map_err(|reason| format!("--netrc: {reason}"))?;
+    if let Some(netrc) = netrc(connection)? {
         let shared: Arc<dyn Protocol> = Arc::new(WithNetrc::new(http, netrc));
         return Ok(known.register("http", shared.clone()).register("https", shared));
     }
     Ok(known.http(http))
+}
+
+/// Returns the names and passwords by host, if they are wanted.
+pub(crate) fn netrc(connection: &Connection) -> Result<Option<Netrc>, Usage> {
+    if !connection.netrc {
+        return Ok(None);
+    }
+    let file = Netrc::file().ok_or("--netrc: there is no home folder: set NETRC to the file")?;
+    let netrc = Netrc::read(&file).map_err(|reason| format!("--netrc: {reason}"))?;
+    Ok(Some(netrc))
 }
 
 /// Stands for the files of this machine where only what is public may be asked for.
@@ -84,7 +92,8 @@ fn check_proxy(proxy: &str) -> Result<&str, Usage> {
     Ok(proxy)
 }
 
-fn user(connection: &Connection) -> Result<Option<(String, String)>, Usage> {
+/// Returns the name and the password of --user.
+pub(crate) fn user(connection: &Connection) -> Result<Option<(String, String)>, Usage> {
     let Some(user) = &connection.user else { return Ok(None) };
     match (user.split_once(':'), &connection.password_file) {
         (None, Some(file)) => Ok(Some((user.clone(), secret(file, "--password-file")?))),

@@ -1,8 +1,11 @@
 //! What one download of a run is.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ganymede::{Digest, FileName, Url};
+use ganymede::{Digest, Failure, FileName, Request, Url};
+#[cfg(feature = "metalink")]
+use ganymede_metalink::PieceDigests;
 use url::ParseError;
 
 /// One thing to download: where from, where to, and what it must be.
@@ -16,6 +19,12 @@ pub(crate) struct Item {
     pub(crate) size: Option<u64>,
     pub(crate) digests: Vec<Digest>,
     pub(crate) mirrors: Vec<Url>,
+    /// Where its sources are named, if that was not by the user: credentials are for that origin alone.
+    pub(crate) origin: Option<Arc<Url>>,
+    /// Why it cannot be downloaded, if that is known already.
+    pub(crate) failure: Option<Failure>,
+    #[cfg(feature = "metalink")]
+    pub(crate) pieces: Option<PieceDigests>,
 }
 
 impl Item {
@@ -26,7 +35,18 @@ impl Item {
             Some(redacted) => redacted.into(),
             None => text.trim().to_owned(),
         };
-        Ok(Self { url, label, out: None, size: None, digests: Vec::new(), mirrors: Vec::new() })
+        Ok(Self {
+            url,
+            label,
+            out: None,
+            size: None,
+            digests: Vec::new(),
+            mirrors: Vec::new(),
+            origin: None,
+            failure: None,
+            #[cfg(feature = "metalink")]
+            pieces: None,
+        })
     }
 
     /// Sets where to, which must name a file.
@@ -36,6 +56,17 @@ impl Item {
         }
         self.out = Some(PathBuf::from(out));
         Ok(())
+    }
+
+    /// Makes the request for it.
+    pub(crate) fn request(&self) -> Request {
+        if let Some(origin) = &self.origin {
+            let mut request = Request::new(Url::clone(origin));
+            if request.follow(&self.url).is_ok() {
+                return request;
+            }
+        }
+        Request::new(self.url.clone())
     }
 
     /// Returns where the file goes.

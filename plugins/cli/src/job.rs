@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ganymede::{
-    Action, Attached, Conditional, Context, DigestValidation, ErrorKind, Event, Factory, Failure, FileWriter,
-    MirrorDelegate, Protocol, Request, RetryDelegate, Segmented, SizeValidation, SpaceDelegate, Transfer,
+    Action, Attached, BufferWriter, Conditional, Context, DigestValidation, ErrorKind, Event, EventHandler,
+    Failure, FileWriter, MirrorDelegate, Protocol, RetryDelegate, SizeValidation, SpaceDelegate, Transfer,
 };
 
 use crate::claims::Claims;
@@ -19,6 +19,9 @@ use crate::watch::{Clock, Watch};
 
 /// A download into a file.
 pub(crate) type Job = Attached<Transfer<Box<dyn Protocol>>, Arc<Watch>>;
+
+/// What fetches an item, and what has to be told of how that goes.
+pub(crate) type Source = (Box<dyn Protocol>, Option<Box<dyn EventHandler>>);
 
 /// Makes downloads.
 pub(crate) struct Jobs<'a> {
@@ -43,6 +46,15 @@ impl<'a> Jobs<'a> {
     /// Makes the download of an item into its file, or one that fails at once if that is another one's.
     pub(crate) fn job(&self, item: &Item) -> Job {
         let settings = self.settings;
+        if let Some(failure) = &item.failure {
+            let watch = Arc::new(Watch::new(item, None));
+            let transfer = self.transfer(item, &watch, |source| source, Some(failure.clone()));
+            return transfer.writer(BufferWriter::new(0)).attach(watch);
+        }
+        #[cfg(feature = "store")]
+        if let Some(object) = settings.objects.object(item) {
+            return self.upload(item, object);
+        }
         let target = self.target(item);
         let refused = self.claim(&target, item).err();
         let (path, known) = match &target {
@@ -54,14 +66,17 @@ impl<'a> Jobs<'a> {
             watch = watch.kept_beside(&path);
         }
         let watch = Arc::new(watch);
-        let protocol: Box<dyn Protocol> = match &target {
-            Target::Path(path) => Box::new(self.conditional(item, path)),
-            Target::Folder(folder) => Box::new(
-                RemoteName::new(settings.protocol(), &item.url, folder, &watch)
-                    .existing(settings.existing)
-                    .claims(&self.claims),
-            ),
+        let around = |source| -> Box<dyn Protocol> {
+            match &target {
+                Target::Path(path) => Box::new(self.conditional(item, path, source)),
+                Target::Folder(folder) => Box::new(
+                    RemoteName::new(source, &item.url, folder, &watch)
+                        .existing(settings.existing)
+                        .claims(&self.claims),
+                ),
+            }
         };
+        let transfer = self.transfer(item, &watch, around, refused);
         let mut writer = FileWriter::new(&path).resume(settings.resume);
         if settings.durable {
             writer = writer.durable();
@@ -70,18 +85,48 @@ impl<'a> Jobs<'a> {
             let named = Arc::clone(&watch);
             writer = writer.named(move |_| Ok(named.path().unwrap_or_else(|| path.clone())));
         }
-        self.transfer(item, &watch, protocol, refused).writer(writer).attach(watch)
+        transfer.writer(writer).attach(watch)
+    }
+
+    /// Makes the download of an item into an object, or one that fails at once if there can be none.
+    #[cfg(feature = "store")]
+    fn upload(&self, item: &Item, object: crate::store::Object) -> Job {
+        let settings = self.settings;
+        let claimed = self.claims.take(&object.path).err();
+        let watch = Arc::new(Watch::new(item, Some(object.path)));
+        match object.writer {
+            Ok(writer) => {
+                let around = |source| -> Box<dyn Protocol> {
+                    let (writer, existing) = (writer.clone(), settings.existing);
+                    Box::new(ganymede_store::StoreConditional::new(source, writer, existing))
+                };
+                self.transfer(item, &watch, around, claimed).writer(writer).attach(watch)
+            }
+            Err(failure) => {
+                let nowhere = BufferWriter::new(0);
+                let transfer = self.transfer(item, &watch, |source| source, Some(failure));
+                transfer.writer(nowhere).attach(watch)
+            }
+        }
     }
 
     /// Makes the download of an item without saying where to.
     pub(crate) fn stream(&self, item: &Item, watch: &Arc<Watch>) -> Transfer<Box<dyn Protocol>> {
-        self.transfer(item, watch, Box::new(self.settings.protocol()), None)
+        self.transfer(item, watch, |source| source, None)
     }
 
     /// Tells where the file of an item would go, if that is known, and why it could not.
     pub(crate) fn planned(&self, item: &Item) -> (Watch, Result<(), Failure>) {
+        if let Some(failure) = &item.failure {
+            return (Watch::new(item, None), Err(failure.clone()));
+        }
         if self.settings.to_stdout {
             return (Watch::new(item, None), Ok(()));
+        }
+        #[cfg(feature = "store")]
+        if let Some(object) = self.settings.objects.object(item) {
+            let claimed = self.claims.take(&object.path);
+            return (Watch::new(item, Some(object.path)), object.writer.and(claimed));
         }
         let target = self.target(item);
         let claimed = self.claim(&target, item);
@@ -112,9 +157,23 @@ impl<'a> Jobs<'a> {
         }
     }
 
-    fn conditional(&self, item: &Item, path: &Path) -> Conditional<Segmented<Factory>> {
-        let settings = self.settings;
-        let conditional = Conditional::new(settings.protocol(), path, settings.existing);
+    /// Makes what fetches an item, and what has to be told of how that goes.
+    fn source(&self, item: &Item) -> Source {
+        #[cfg(feature = "metalink")]
+        if let Some(source) = crate::metalink::source(self.settings, item) {
+            return source;
+        }
+        let _ = item;
+        (Box::new(self.settings.protocol()), None)
+    }
+
+    fn conditional(
+        &self,
+        item: &Item,
+        path: &Path,
+        source: Box<dyn Protocol>,
+    ) -> Conditional<Box<dyn Protocol>> {
+        let conditional = Conditional::new(source, path, self.settings.existing);
         let conditional = conditional.digests(item.digests.iter().copied());
         match item.size {
             Some(size) => conditional.size(size),
@@ -126,11 +185,12 @@ impl<'a> Jobs<'a> {
         &self,
         item: &Item,
         watch: &Arc<Watch>,
-        protocol: Box<dyn Protocol>,
+        around: impl FnOnce(Box<dyn Protocol>) -> Box<dyn Protocol>,
         refused: Option<Failure>,
     ) -> Transfer<Box<dyn Protocol>> {
         let settings = self.settings;
-        let mut transfer = Transfer::new(Request::new(item.url.clone()), protocol)
+        let (source, discovered) = self.source(item);
+        let mut transfer = Transfer::new(item.request(), around(source))
             // How many there are, the handlers decide: so many for each source.
             .attempts(u32::MAX)
             .resume(settings.resume)
@@ -150,7 +210,14 @@ impl<'a> Jobs<'a> {
         }
         transfer = transfer.handler(RetryDelegate::new(settings.retries));
         if !item.mirrors.is_empty() {
-            transfer = transfer.handler(MirrorDelegate::new(item.mirrors.clone()));
+            let mirrors = item.mirrors.clone();
+            transfer = transfer.handler(match item.origin {
+                Some(_) => MirrorDelegate::named(mirrors),
+                None => MirrorDelegate::new(mirrors),
+            });
+        }
+        if let Some(handler) = discovered {
+            transfer = transfer.handler(handler);
         }
         if let Some(list) = &settings.mirror_list {
             let mut delegate = MirrorDelegate::list(list.clone()).protocol(settings.factory.clone());

@@ -5,11 +5,15 @@ mod claims;
 mod connection;
 mod event;
 mod feed;
+#[cfg(feature = "ftp")]
+mod ftp;
 mod input;
 mod interrupt;
 mod item;
 mod job;
 mod log;
+#[cfg(feature = "metalink")]
+mod metalink;
 mod netrc;
 mod observation;
 mod outcome;
@@ -20,6 +24,8 @@ mod report;
 mod run;
 mod settings;
 mod stats;
+#[cfg(feature = "store")]
+mod store;
 mod table;
 mod terminal;
 mod trace;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
 
-use ganymede::{Context, Credentials, Failure, Http, Protocol, Reply, Request};
+use ganymede::{Context, Credentials, Failure, Protocol, Reply, Request};
 
 /// The entries of a netrc file, in its order.
 #[derive(Clone, Default)]
@@ -146,22 +146,22 @@ impl Words<'_> {
     }
 }
 
-/// HTTP with credentials by host.
+/// A protocol with credentials by host.
 ///
 /// A protocol rather than a handler, so that what fetches a mirror list has them, too.
 #[derive(Debug)]
-pub(crate) struct WithNetrc {
-    http: Http,
+pub(crate) struct WithNetrc<P> {
+    protocol: P,
     netrc: Arc<Netrc>,
 }
 
-impl WithNetrc {
-    pub(crate) fn new(http: Http, netrc: Netrc) -> Self {
-        Self { http, netrc: Arc::new(netrc) }
+impl<P> WithNetrc<P> {
+    pub(crate) fn new(protocol: P, netrc: Netrc) -> Self {
+        Self { protocol, netrc: Arc::new(netrc) }
     }
 }
 
-impl Protocol for WithNetrc {
+impl<P: Protocol> Protocol for WithNetrc<P> {
     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
         // On an origin that only a server has named, they would go to the origin that the caller has named.
         let known = match request.url().host_str() {
@@ -171,11 +171,11 @@ impl Protocol for WithNetrc {
             _ => None,
         };
         if known.is_none() {
-            return self.http.send(request, context);
+            return self.protocol.send(request, context);
         }
         let mut request = request.clone();
         request.set_credentials(known);
-        self.http.send(&request, context)
+        self.protocol.send(&request, context)
     }
 }
 

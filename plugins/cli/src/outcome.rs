@@ -115,6 +115,9 @@ impl Reason {
             ("unauthorized", None) if self.message.contains("proxy") => {
                 "give the proxy's credentials: --proxy http://NAME:PASSWORD@HOST:PORT"
             }
+            ("unauthorized", _) if self.message.contains("s3://") => {
+                "check the access key in the environment (AWS_ACCESS_KEY_ID and its like) or in ~/.aws"
+            }
             ("unauthorized", None) => "check who may read the file",
             ("unauthorized", _) => "give other credentials with --user, --netrc or --bearer-file",
             ("status", _) if self.message.contains("left alone") => {

@@ -54,9 +54,18 @@ pub(crate) struct Settings {
     /// Whether there may be several files, so that no mirror of a single one is of use.
     pub(crate) several: bool,
     pub(crate) folder: Option<PathBuf>,
+    /// Whether servers are asked where else their files are.
+    #[cfg(feature = "metalink")]
+    pub(crate) discover: bool,
+    /// The countries whose mirrors are preferred.
+    #[cfg(feature = "metalink")]
+    pub(crate) locations: Vec<String>,
     /// Whether servers name the files.
     pub(crate) remote_name: bool,
     pub(crate) existing: Existing,
+    /// Where those go that are to be objects in a store.
+    #[cfg(feature = "store")]
+    pub(crate) objects: crate::store::Objects,
     pub(crate) resume: bool,
     pub(crate) durable: bool,
     pub(crate) wait_for_space: bool,
@@ -79,19 +88,34 @@ pub(crate) type Items = Box<dyn Iterator<Item = Result<Item, BadLine>>>;
 impl Settings {
     pub(crate) fn new(arguments: &Get) -> Result<Self, Usage> {
         check_combination(arguments)?;
-        let factory = connection::factory(&arguments.connection, &arguments.pace)?;
+        let http = connection::http(&arguments.connection, &arguments.pace)?;
+        #[cfg(feature = "store")]
+        let store = crate::store::store(&http, &arguments.pace);
+        let factory = connection::factory(http, &arguments.connection)?;
+        #[cfg(feature = "ftp")]
+        let factory = crate::ftp::register(factory, &arguments.connection, &arguments.pace)?;
+        #[cfg(feature = "store")]
+        let factory = crate::store::register(factory, &store);
         let list = arguments.content.mirror_list.as_deref();
         let mirror_list = list.map(|text| known_url(text, "--mirror-list", &factory)).transpose()?;
         if let Some(folder) = arguments.files.dir.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
             return Err(format!("--dir: {} is not a folder", folder.display()).into());
         }
         let out = arguments.files.out.as_deref();
-        let alone = arguments.urls.is_empty() && arguments.files.input.is_none();
+        let listed = arguments.files.input.is_some() || !arguments.metalinks().is_empty();
+        let alone = arguments.urls.is_empty() && !listed;
         let name = out.filter(|_| alone).and_then(Path::file_name);
         let (storage, speed) = (&arguments.storage, &arguments.speed);
         let (concurrency, adaptive) = match arguments.pace.concurrency {
             Concurrency::Fixed(number) => (usize::from(number), false),
             Concurrency::Auto => (MOST, true),
+        };
+        let existing = match storage.existing {
+            arguments::Existing::Replace => Existing::Replace,
+            arguments::Existing::Skip => Existing::Skip,
+            arguments::Existing::Fail => Existing::Fail,
+            arguments::Existing::Update => Existing::Update,
+            arguments::Existing::Verify => Existing::Verify,
         };
         let backlog = arguments.pace.backlog.map_or(64.max(2 * concurrency), |backlog| backlog as usize);
         Ok(Self {
@@ -101,16 +125,16 @@ impl Settings {
             deadline: arguments.pace.deadline,
             mirror_list,
             listed_name: name.map(|name| name.to_string_lossy().into_owned()),
-            several: arguments.urls.len() > 1 || arguments.files.input.is_some(),
+            several: arguments.urls.len() > 1 || listed,
             folder: arguments.files.dir.clone(),
+            #[cfg(feature = "metalink")]
+            discover: arguments.content.discover_mirrors,
+            #[cfg(feature = "metalink")]
+            locations: arguments.content.locations.clone(),
             remote_name: arguments.files.remote_name,
-            existing: match storage.existing {
-                arguments::Existing::Replace => Existing::Replace,
-                arguments::Existing::Skip => Existing::Skip,
-                arguments::Existing::Fail => Existing::Fail,
-                arguments::Existing::Update => Existing::Update,
-                arguments::Existing::Verify => Existing::Verify,
-            },
+            existing,
+            #[cfg(feature = "store")]
+            objects: crate::store::Objects::new(store, arguments, existing)?,
             resume: !storage.no_resume,
             durable: storage.durable,
             wait_for_space: storage.wait_for_space,
@@ -135,8 +159,13 @@ impl Settings {
 
     /// Returns the items of a run; those of a list are read as they are needed, and until the context is cancelled.
     pub(crate) fn items(&self, arguments: &Get, context: &Context) -> Result<Items, Usage> {
-        let named = self.named(arguments)?.into_iter().map(Ok);
-        let Some(input) = &arguments.files.input else { return Ok(Box::new(named)) };
+        let named: Items = Box::new(self.named(arguments)?.into_iter().map(Ok));
+        #[cfg(feature = "metalink")]
+        let named: Items = match arguments.metalinks() {
+            [] => named,
+            metalinks => Box::new(named.chain(crate::metalink::items(metalinks, self, context)?)),
+        };
+        let Some(input) = &arguments.files.input else { return Ok(named) };
         let failed = |error: io::Error| format!("--input: cannot read {}: {error}", input.display());
         let listed = if input == Path::new("-") {
             Feed::new(Lines::new(BufReader::new(io::stdin()), "standard input"), context).map_err(failed)?
@@ -194,7 +223,7 @@ fn limits(arguments: &Get) -> Limits {
 /// Refuses what makes no sense together.
 fn check_combination(arguments: &Get) -> Result<(), Usage> {
     let (files, content) = (&arguments.files, &arguments.content);
-    let listed = files.input.is_some();
+    let listed = files.input.is_some() || !arguments.metalinks().is_empty();
     let single = arguments.urls.len() <= 1 && !listed;
     if arguments.urls.is_empty() && !listed {
         match (&content.mirror_list, &files.out) {
@@ -260,7 +289,7 @@ fn check_storage(arguments: &Get) -> Result<(), Usage> {
 }
 
 /// Parses a URL of the command line, which must be of a scheme that is known.
-fn known_url(text: &str, option: &str, factory: &Factory) -> Result<Url, Usage> {
+pub(crate) fn known_url(text: &str, option: &str, factory: &Factory) -> Result<Url, Usage> {
     let url = item::url(text).map_err(|reason| format!("{option}{reason}"))?;
     let schemes = factory.schemes();
     if schemes.contains(&url.scheme()) {

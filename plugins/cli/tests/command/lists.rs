@@ -74,12 +74,13 @@ fn one_failure_stops_nothing_else() {
         let reply = if number % 4 == 0 { Reply::error(404) } else { Reply::ok(path.clone()) };
         list.push_str(&format!("{}\n", origin.on(&path, reply)));
     }
-    list.push_str("ftp://example.com/unknown-scheme\n");
+    list.push_str("gopher://example.com/unknown-scheme\n");
     let run = get_with_input(&folder, ["-i", "-", "--json", "--backlog", "3"], list).exited(1);
     let summary = run.event("summary");
     assert_eq!((&summary["succeeded"], &summary["failed"]), (&30.into(), &11.into()));
     assert_eq!(folder.entries().len(), 30);
-    let unknown = run.events().into_iter().find(|event| event["url"] == "ftp://example.com/unknown-scheme");
+    let unknown =
+        run.events().into_iter().find(|event| event["url"] == "gopher://example.com/unknown-scheme");
     assert_eq!(unknown.unwrap()["error"]["kind"], "unsupported");
 }
 

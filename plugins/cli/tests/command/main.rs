@@ -12,11 +12,15 @@ mod connections;
 mod credentials;
 mod existing;
 mod files;
+#[cfg(feature = "ftp")]
+mod ftp;
 mod ganymede;
 mod guarding;
 mod interrupting;
 mod limits;
 mod lists;
+#[cfg(feature = "metalink")]
+mod metalink;
 mod mirrors;
 mod naming;
 mod pages;
@@ -27,6 +31,8 @@ mod resuming;
 mod secrets;
 mod segments;
 mod stats;
+#[cfg(feature = "store")]
+mod store;
 mod storing;
 mod tracing;
 mod usage;

@@ -35,13 +35,13 @@ fn a_dry_run_lists_what_would_go_where_and_sends_nothing() {
 #[test]
 fn a_dry_run_reads_on_after_bad_lines_and_names_them_all() {
     let folder = Folder::new();
-    let list = "http://h/a\nbad one\nhttp://h/b\nhttp://h/b\nftp://h/c\nhttp://h/d size=x\nhttp://h/e\n";
+    let list = "http://h/a\nbad one\nhttp://h/b\nhttp://h/b\ngopher://h/c\nhttp://h/d size=x\nhttp://h/e\n";
     let run = get_with_input(&folder, ["--dry-run", "-i", "-"], list)
         .exited(2)
         .says("line 2")
         .says("line 6")
         .says("b is already the file of another download")
-        .says("no protocol for ftp")
+        .says("no protocol for gopher")
         .says("3 files would be downloaded; 2 failed");
     assert_eq!(run.text(), "http://h/a -> a\nhttp://h/b -> b\nhttp://h/e -> e\n");
     get_with_input(&folder, ["--dry-run", "-i", "-"], "http://h/b\nhttp://h/b\n").exited(1);
