@@ -1,6 +1,7 @@
 //! Cancelling: a tree of tokens, and the hooks that run when one is cancelled.
 
 use std::fmt;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -155,6 +156,17 @@ impl Drop for Hook {
             token.remove(id);
         }
     }
+}
+
+/// Ends all waiting for a socket, and has it reset when it is closed.
+///
+/// A farewell alone (FIN) may not reach a server that waits for room to send: there would be none, and no answer to its
+/// asking for that (RFC 9293 §3.8.6.1), until the system forgets the socket.
+pub(crate) fn cut(socket: &TcpStream) {
+    #[cfg(unix)]
+    let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+    // One that is closed already has nobody who waits.
+    let _ = socket.shutdown(Shutdown::Both);
 }
 
 impl fmt::Debug for Hook {

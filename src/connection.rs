@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use url::Host;
 
-use crate::cancel::Hook;
+use crate::cancel::{Hook, cut};
 use crate::context::Context;
 use crate::failure::{ErrorKind, Failure};
 use crate::guard::Guard;
@@ -89,7 +89,7 @@ impl Connector {
         })?;
         let socket = Arc::new(socket);
         let other = Arc::clone(&socket);
-        let hook = context.on_cancel(move || drop(other.shutdown(Shutdown::Both)));
+        let hook = context.on_cancel(move || cut(&other));
         let within = self.read_timeout;
         let socket = Socket { socket, permit, host, within, context: context.clone(), _hook: hook };
         Ok(Connection(BufReader::with_capacity(64 << 10, socket)))

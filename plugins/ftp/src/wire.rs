@@ -197,6 +197,8 @@ impl State {
     fn cut(&mut self) {
         self.cut = true;
         for socket in [&self.control, &self.data].into_iter().flatten() {
+            // A farewell alone may not reach a server that waits for room to send.
+            let _ = socket.set_linger(Some(Duration::ZERO));
             let _ = socket.shutdown(Shutdown::Both);
         }
     }

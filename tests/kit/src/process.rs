@@ -1,6 +1,7 @@
 //! What this process holds open, and waiting.
 
 use std::fs;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 /// How long every wait of this crate lasts before it panics.
@@ -26,8 +27,12 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// The number of file descriptors this process has open.
+///
+/// Those are among them that tokio's first runtime opens for all, where some crate of the build wants signals of it.
 #[must_use]
 pub fn descriptors() -> usize {
+    static OPENED: Once = Once::new();
+    OPENED.call_once(|| drop(tokio::runtime::Builder::new_current_thread().enable_all().build()));
     // Reading the folder opens one itself.
     fs::read_dir("/proc/self/fd").expect("the descriptors of this process").count() - 1
 }

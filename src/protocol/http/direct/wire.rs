@@ -32,8 +32,7 @@ impl Socket {
     /// Ends all waiting for it, for good.
     pub(super) fn cut(&self) {
         self.cut.store(true, Ordering::Release);
-        // One that is closed already has nobody who waits.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        crate::cancel::cut(&self.stream);
     }
 
     pub(super) fn is_cut(&self) -> bool {
