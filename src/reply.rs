@@ -9,7 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
 use crate::digest::Digest;
+use crate::failure::Failure;
 use crate::integrity;
+use crate::request::Request;
 use crate::timing::Timing;
 
 /// What a content is recognised by when it is asked for again (RFC 9110 §8.8).
@@ -128,6 +130,37 @@ impl Head {
             }
         }
         self
+    }
+
+    /// Makes it the head of what a request asks for of a content of `total` bytes: all, or the part of its range (RFC 9110
+    /// §14.2), unless it is of another version than that [must be](Request::if_range). [`offset`](Self::offset) and
+    /// [`length`](Self::length) then say which bytes are to be sent.
+    ///
+    /// The head must have its validator by then.
+    ///
+    /// ```
+    /// use ganymede::{ByteRange, Head, Request};
+    ///
+    /// let mut request = Request::get("example:content")?;
+    /// request.set_range(ByteRange::new(3, Some(5)));
+    /// let head = Head::new(request.url()).answering(&request, 10)?;
+    /// assert_eq!((head.offset(), head.length(), head.total()), (3, Some(3), Some(10)));
+    /// assert!(Head::new(request.url()).answering(&request, 2).is_err());
+    /// # Ok::<(), ganymede::Failure>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The status 416 (Range Not Satisfiable), with the total, if the range begins behind the content.
+    pub fn answering(self, request: &Request, total: u64) -> Result<Self, Failure> {
+        let same = request.if_range().is_none_or(|expected| self.validator().as_ref() == Some(expected));
+        let Some(range) = request.range().filter(|_| same) else { return Ok(self.with_length(Some(total))) };
+        if range.first() > 0 && range.first() >= total {
+            let message = format!("it has {total} bytes: there is no {range}");
+            let status = Failure::from_status(StatusCode::RANGE_NOT_SATISFIABLE);
+            return Err(status.message(message).with_total(Some(total)));
+        }
+        let end = range.last().map_or(total, |last| total.min(last.saturating_add(1)));
+        Ok(self.with_part(range.first(), Some(end - range.first()), Some(total)))
     }
 
     /// Sets when the content was modified, and its `Last-Modified`.

@@ -64,25 +64,15 @@ impl Protocol for FileProtocol {
         let metadata = file.metadata().map_err(named)?;
         let total = metadata.len();
         let mut head = Head::new(url).with_length(Some(total));
-        let mut length = total;
         if let Ok(modified) = metadata.modified() {
             head = head.with_modified(modified);
         }
         if request.if_changed().is_some_and(|known| is_unchanged(&head, known)) {
             return Ok(Reply::bodiless(head.with_status(StatusCode::NOT_MODIFIED)));
         }
-        let unchanged = request.if_range().is_none_or(|expected| head.validator().as_ref() == Some(expected));
-        if let Some(range) = request.range().filter(|_| unchanged) {
-            if range.first() >= total && total > 0 {
-                let message = format!("it has {total} bytes: there is no {range}");
-                let status = Failure::from_status(StatusCode::RANGE_NOT_SATISFIABLE);
-                return Err(status.message(message).with_total(Some(total)));
-            }
-            let end = range.last().map_or(total, |last| total.min(last.saturating_add(1)));
-            length = end.saturating_sub(range.first());
-            file.seek(SeekFrom::Start(range.first())).map_err(named)?;
-            head = head.with_part(range.first(), Some(length), Some(total));
-        }
+        head = head.answering(request, total)?;
+        let length = head.length().unwrap_or(total);
+        file.seek(SeekFrom::Start(head.offset())).map_err(named)?;
         if request.method() == Method::Head {
             return Ok(Reply::bodiless(head));
         }

@@ -4,7 +4,6 @@ use std::io::{BufRead, Read, Write};
 
 use ganymede::{
     Connection, Connector, Context, Credentials, ErrorKind, Failure, Head, Method, Protocol, Reply, Request,
-    StatusCode,
 };
 use percent_encoding::percent_decode_str;
 
@@ -53,36 +52,23 @@ impl Protocol for Redis {
     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> {
         let url = request.url();
         let key: Vec<u8> = percent_decode_str(url.path().strip_prefix('/').unwrap_or_default()).collect();
-        let mut session = Session(self.connector.connect(request, PORT, context)?);
-        if let Some(Credentials::Password { user, password }) = request.credentials() {
-            let user = if user.is_empty() { "default" } else { &user };
-            session.ask(&[b"AUTH", user.as_bytes(), password.as_bytes()])?;
-        }
+        let mut session = Session::begin(&self.connector, request, context)?;
         let total = session.ask(&[b"STRLEN", &key])?;
         if total == 0 && session.ask(&[b"EXISTS", &key])? == 0 {
             return Err(Failure::new(ErrorKind::NotFound, format!("{} is no key", request.display_url())));
         }
-        // Nothing tells one version of a value from another: who must have the same one gets all of it.
-        let range = request.range().filter(|_| request.if_range().is_none());
-        let first = range.map_or(0, |range| range.first());
-        if first > 0 && first >= total {
-            return Err(Failure::from_status(StatusCode::RANGE_NOT_SATISFIABLE).with_total(Some(total)));
-        }
-        let end =
-            range.and_then(|range| range.last()).map_or(total, |last| total.min(last.saturating_add(1)));
-        let head = match range {
-            Some(_) => Head::new(url).with_part(first, Some(end - first), Some(total)),
-            None => Head::new(url).with_length(Some(total)),
-        };
+        // Nothing tells one version of a value from another, so the head has no validator.
+        let head = Head::new(url).answering(request, total)?;
         if request.method() == Method::Head {
             return Ok(Reply::bodiless(head));
         }
-        let (from, to) = (first.to_string(), end.saturating_sub(1).to_string());
-        if session.ask(&[b"GETRANGE", &key, from.as_bytes(), to.as_bytes()])? != end - first {
+        let (first, length) = (head.offset(), head.length().unwrap_or(total));
+        let (from, to) = (first.to_string(), (first + length).saturating_sub(1).to_string());
+        if session.ask(&[b"GETRANGE", &key, from.as_bytes(), to.as_bytes()])? != length {
             return Err(Failure::new(ErrorKind::Incomplete, "the value has changed while it was asked for"));
         }
         session.0.served();
-        Ok(Reply::new(head, session.0.body(end - first)))
+        Ok(Reply::new(head, session.0.body(length)))
     }
 }
 
@@ -90,6 +76,16 @@ impl Protocol for Redis {
 struct Session(Connection);
 
 impl Session {
+    /// Connects, with the credentials of the request.
+    fn begin(connector: &Connector, request: &Request, context: &Context) -> Result<Self, Failure> {
+        let mut session = Self(connector.connect(request, PORT, context)?);
+        if let Some(Credentials::Password { user, password }) = request.credentials() {
+            let user = if user.is_empty() { "default" } else { &user };
+            session.ask(&[b"AUTH", user.as_bytes(), password.as_bytes()])?;
+        }
+        Ok(session)
+    }
+
     /// Sends a command, and returns the number that answers it: a result, or how many bytes follow.
     fn ask(&mut self, words: &[&[u8]]) -> Result<u64, Failure> {
         let mut command = format!("*{}\r\n", words.len()).into_bytes();
