@@ -46,7 +46,7 @@ fn while_it_shakes_hands() {
     let silent = Silent::start();
     cancelled_at(ftp(), &silent.url("ftps", "/file"), || silent.wait_open(1));
     let origin = FtpOrigin::start();
-    origin.reply("AUTH", ["234 Go on\r\n"]);
+    origin.reply("AUTH", [FtpReply::Last("234 Go on".to_owned())]);
     cancelled_at(ftp(), &origin.url("/file").replace("ftp:", "ftpes:"), || origin.wait_command("AUTH", 1));
     origin.wait_open(0);
 }

@@ -60,6 +60,8 @@ enum End {
 pub enum FtpReply {
     /// These lines.
     Say(String),
+    /// These lines, and then nothing, until the client leaves.
+    Last(String),
     /// Nothing, until the client leaves.
     Silence,
     /// Nothing any more: it closes the connection.

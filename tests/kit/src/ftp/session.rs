@@ -90,6 +90,10 @@ impl Session<'_> {
                 self.stream.write_all(format!("{text}\r\n").as_bytes())?;
                 self.stream.flush()
             }
+            FtpReply::Last(text) => {
+                self.say(FtpReply::Say(text))?;
+                self.say(FtpReply::Silence)
+            }
             FtpReply::Silence => {
                 while self.stream.read(&mut [0; 512])? > 0 {}
                 Err(io::ErrorKind::UnexpectedEof.into())
