@@ -1,10 +1,11 @@
 //! The guard: what is not public is not connected to.
 
 use std::io::ErrorKind as ErrorKindOfSystem;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use ganymede::{Context, DownloadError, ErrorKind, Guard};
 use ganymede_kit::{FtpFile, FtpOrigin};
+use socket2::{Domain, Socket, Type};
 
 use crate::{download, fetch, ftp};
 
@@ -58,9 +59,16 @@ fn an_address_in_a_reply_to_pasv_is_never_connected_to() {
     let origin = FtpOrigin::start();
     let url = origin.on("file", FtpFile::new("content"));
     // One of this machine's own network, on a port where nobody listens at the server's address.
-    let internal = TcpListener::bind("127.0.0.2:0").unwrap();
+    let (internal, port, _taken) = loop {
+        let internal = TcpListener::bind("127.0.0.2:0").unwrap();
+        let port = internal.local_addr().unwrap().port();
+        // Bound, and not listened at, so that no other test does.
+        let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        if taken.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into()).is_ok() {
+            break (internal, port, taken);
+        }
+    };
     internal.set_nonblocking(true).unwrap();
-    let port = internal.local_addr().unwrap().port();
     origin.reply("EPSV", ["502 Not here", "229 Entering (127.0.0.2)"]);
     let pasv = format!("227 Entering (127,0,0,2,{},{})", port >> 8, port & 255);
     origin.reply("PASV", [pasv.as_str(), pasv.as_str()]);
