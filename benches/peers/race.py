@@ -49,6 +49,7 @@ def main() -> int:
     stored = page / "results.json"
     results = begin(stored, setting(arguments.ganymede), fresh=arguments.small)
     place, folder = ("disk", arguments.disk.absolute()) if arguments.disk else ("memory", MEMORY)
+    folder.mkdir(parents=True, exist_ok=True)
     won = True
     with (
         tempfile.TemporaryDirectory(prefix="ganymede-race-", dir=MEMORY) as work,
