@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem::take;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::guard::Guard;
 use crate::protocol::http::{Http, HttpDownload};
 use crate::request::Credentials;
+use crate::trust::Trust;
 
 /// What an [`Http`] was told.
 #[derive(Debug, Clone)]
@@ -27,10 +29,7 @@ pub(crate) struct ClientSettings {
     pub(crate) connect_timeout: Duration,
     /// No part of the client, but connections that were used with other credentials are not shared either.
     pub(crate) credentials: Option<Credentials>,
-    pub(crate) ca_certificates: Vec<PathBuf>,
-    /// The files of the certificate and of its key.
-    pub(crate) identity: Option<(PathBuf, PathBuf)>,
-    pub(crate) verify: bool,
+    pub(crate) trust: Trust,
     pub(crate) proxy: Proxy,
     pub(crate) guard: Option<Guard>,
     pub(crate) resolver: Option<Resolver>,
@@ -134,9 +133,7 @@ impl Default for HttpSettings {
             client: ClientSettings {
                 connect_timeout: Duration::from_secs(10),
                 credentials: None,
-                ca_certificates: Vec::new(),
-                identity: None,
-                verify: true,
+                trust: Trust::new(),
                 proxy: Proxy::Environment,
                 guard: None,
                 resolver: None,
@@ -203,17 +200,21 @@ settings! {
     /// Trusts the certificates in a PEM file, and no others; several files add up.
     ///
     /// It is read before the first connection; one that cannot be read fails the download.
-    fn ca_certificate(file: impl Into<PathBuf>) = |settings| settings.client.ca_certificates.push(file.into());
+    fn ca_certificate(file: impl Into<PathBuf>) = |settings| {
+        settings.client.trust = take(&mut settings.client.trust).ca_certificate(file);
+    };
 
     /// Shows a certificate, with its chain, and proves it with a key, from two PEM files or twice the same.
     ///
     /// They are read before the first connection; one that cannot be read fails the download.
     fn client_certificate(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) = |settings| {
-        settings.client.identity = Some((certificate.into(), key.into()));
+        settings.client.trust = take(&mut settings.client.trust).client_certificate(certificate, key);
     };
 
     /// Sets whether the server must prove who it is; without that, anyone on the way can read and change all.
-    fn verify(verify: bool) = |settings| settings.client.verify = verify;
+    fn verify(verify: bool) = |settings| {
+        settings.client.trust = take(&mut settings.client.trust).verify(verify);
+    };
 
     /// Goes through the proxy at this URL, whose credentials may be in it.
     fn proxy(url: impl Into<String>) = |settings| settings.client.proxy = Proxy::Url(url.into());

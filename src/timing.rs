@@ -33,11 +33,11 @@ pub struct Timing {
     /// For names to be resolved; zero on a connection that was there already, as are the next two.
     pub resolving: Duration,
     /// For the connection, to a proxy and through it if there is one.
-    ///
-    /// [`Http`](crate::Http) counts the handshake of a secure connection here, too: the client library makes both in
-    /// one step, and does not tell when the one ends and the other begins.
     pub connecting: Duration,
-    /// For the handshake of a secure connection, by a protocol that can tell it from connecting.
+    /// For the handshake of a secure connection (TLS).
+    ///
+    /// An [`Http`](crate::Http) with a [hook](crate::Http::client_hook) counts it as connecting: the client library makes
+    /// both in one step, and how it does is the hook's affair.
     pub securing: Duration,
     /// From then until the head was there, redirects included.
     pub waiting: Duration,

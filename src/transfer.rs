@@ -63,17 +63,22 @@ impl<P: Protocol + Default> Transfer<P> {
     /// plugin, whose own name for `Transfer<Its>` has it, too.
     ///
     /// ```
-    /// use ganymede::{Context, Failure, Protocol, Reply, Request, Transfer};
+    /// use std::io::Cursor;
+    /// use ganymede::{BufferWriter, Context, Download, Failure, Head, Protocol, Reply, Request, Transfer};
     ///
+    /// /// The protocol of URLs that hold their content, like `echo:hello`.
     /// #[derive(Default)]
-    /// struct Gopher;
-    /// impl Protocol for Gopher {
-    ///     fn send(&self, request: &Request, context: &Context) -> Result<Reply, Failure> { unimplemented!() }
+    /// struct Echo;
+    /// impl Protocol for Echo {
+    ///     fn send(&self, request: &Request, _: &Context) -> Result<Reply, Failure> {
+    ///         let content = request.url().path().to_owned();
+    ///         Ok(Reply::new(Head::new(request.url()), Cursor::new(content)))
+    ///     }
     /// }
-    /// type GopherDownload = Transfer<Gopher>;
+    /// type EchoDownload = Transfer<Echo>;
     ///
-    /// let download = GopherDownload::get("gopher://example.com/0/file")?;
-    /// # let _ = download;
+    /// let mut download = EchoDownload::get("echo:hello")?.writer(BufferWriter::new(10));
+    /// assert_eq!(download.run(&Context::new()).unwrap().facts().size(), 5);
     /// # Ok::<(), Failure>(())
     /// ```
     ///

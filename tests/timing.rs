@@ -12,7 +12,9 @@ use ganymede::{
     Event, Existing, Facts, Failure, FileProtocol, Head, HttpDownload, Limits, Output, Receipt, Reply,
     Request, RetryDelegate, Timing, Transfer, Validation, ValidationError, Writer,
 };
-use ganymede_kit::{Backlog, Folder, Gate, Origin, Reply as Served, pattern};
+use ganymede_kit::{
+    Authority, Backlog, Break, Folder, Gate, Origin, Passage, Relay, Reply as Served, Silent, pattern,
+};
 
 /// What is waited for, so that it can be found again: far more than two clocks may differ.
 const PAUSE: Duration = Duration::from_millis(60);
@@ -271,6 +273,40 @@ fn a_connection_that_is_not_accepted_was_connected_to_until_the_time_out() {
     let error = download.run(&Context::new()).unwrap_err();
     let timing = error.history()[0].timing();
     assert!(timing.connecting >= limit / 2 && timing.waiting < timing.connecting, "{timing:?}");
+}
+
+#[test]
+fn a_handshake_is_told_from_the_connection_that_it_makes_secure() {
+    let (authority, folder) = (Authority::new("trusted"), Folder::new());
+    let origin = Origin::tls(&authority.server(&["127.0.0.1"]));
+    origin.on("/file", Served::ok("content"));
+    // Each byte of the handshake is late, and of a certificate alone there are hundreds.
+    let slow = Passage::After(0, Break::Drip(Duration::from_millis(1)));
+    let relay = Relay::start(origin.address(), [slow.clone(), Passage::Pass, slow]);
+    let url = relay.url("https", "/file");
+    let trusted = authority.write_to(folder.path(), "ca");
+    let download = || get(&url).ca_certificate(&trusted);
+    let context = Context::new();
+    let first = download().run(&context).unwrap().timing();
+    assert!(first.securing >= PAUSE * 5 && first.connecting < first.securing, "{first:?}");
+    assert!(first.connecting > Duration::ZERO && first.waiting < first.securing, "{first:?}");
+    let reused = download().run(&context).unwrap().timing();
+    assert_eq!((reused.connecting, reused.securing), (Duration::ZERO, Duration::ZERO));
+    let another = download().run(&Context::new()).unwrap().timing();
+    assert!(another.securing > Duration::ZERO && another.securing < first.securing, "{another:?}");
+    // What a hook makes of it is not known, and counts as connecting.
+    let hooked = download().client_hook(|client| client).run(&Context::new()).unwrap().timing();
+    assert!(hooked.connecting >= PAUSE * 5 && hooked.securing == Duration::ZERO, "{hooked:?}");
+}
+
+#[test]
+fn a_handshake_that_does_not_end_took_the_time_until_it_was_given_up() {
+    let silent = Silent::start();
+    let limit = Duration::from_millis(600);
+    let mut download = get(&silent.url("https", "/file")).verify(false).connect_timeout(limit);
+    let error = download.run(&Context::new()).unwrap_err();
+    let timing = error.history()[0].timing();
+    assert!(timing.securing >= limit / 2 && timing.connecting < timing.securing, "{timing:?}");
 }
 
 #[test]

@@ -348,8 +348,7 @@ pub(crate) struct Output {
     /// Prints at the end where the time went for each host: for a connection, for waiting, for checking, ..
     ///
     /// For each phase, what all attempts have spent in it and what each of them has on average. With --json, the
-    /// numbers are in the summary. A redirect counts for the host that was asked, and making a connection secure (TLS)
-    /// as a part of making it, since the two cannot be told apart.
+    /// numbers are in the summary. A redirect counts for the host that was asked.
     #[arg(long)]
     pub(crate) stats: bool,
     /// Writes a timeline to FILE: each attempt on the lane of its thread, for ui.perfetto.dev or chrome://tracing

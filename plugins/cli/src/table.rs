@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::HumanBytes;
 
 use crate::progress::duration;
-use crate::stats::{Host, Numbers, Summary, phases};
+use crate::stats::{Numbers, Summary, phases};
 
 /// How many hosts have lines of their own.
 const SHOWN: usize = 20;
@@ -29,21 +29,12 @@ pub(crate) fn table(summary: &Summary, elapsed: Duration) -> String {
         if summary.hosts.len() > 1 {
             columns.block(&mut text, "all hosts", &summary.total);
         }
-        if summary.hosts.iter().any(is_secured_unseen) {
-            text.push_str("With https, TLS is a part of connect.\n");
-        }
     }
     let (bytes, rate) = (HumanBytes(summary.total.bytes), HumanBytes(summary.rate));
     let (elapsed, peak) = (duration(elapsed), summary.peak);
     // A line that cannot be written to a text is none that could be missed.
     let _ = write!(text, "In {elapsed}: {bytes} received, {rate}/s on average, at most {peak} at a time");
     text
-}
-
-/// Tells whether connections to a host were made secure in a time that counts as that of connecting.
-fn is_secured_unseen(host: &Host) -> bool {
-    let timing = &host.numbers.timing;
-    host.host.starts_with("https:") && !timing.connecting.is_zero() && timing.securing.is_zero()
 }
 
 /// The phases in which any time was spent.
@@ -105,6 +96,7 @@ mod tests {
     use ganymede::Timing;
 
     use super::*;
+    use crate::stats::Host;
 
     fn summary(hosts: usize) -> Summary {
         let mut timing = Timing::default();
@@ -124,9 +116,8 @@ mod tests {
         assert_eq!(lines[1], "https://0.example.com: 1 file, 2.00 KiB, 2 attempts, 1 failed");
         assert_eq!(lines[2], "  total        30 ms   0.01 ms");
         assert_eq!(lines[3], "  mean         15 ms   0.00 ms");
-        assert!(lines[4].contains("TLS"), "{}", lines[4]);
-        assert_eq!(lines[5], "In 2.0 s: 2.00 KiB received, 1.00 KiB/s on average, at most 3 at a time");
-        assert_eq!(lines.len(), 6);
+        assert_eq!(lines[4], "In 2.0 s: 2.00 KiB received, 1.00 KiB/s on average, at most 3 at a time");
+        assert_eq!(lines.len(), 5);
     }
 
     #[test]

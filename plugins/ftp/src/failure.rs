@@ -93,7 +93,7 @@ pub(crate) fn of_connection(error: io::Error, patience: Duration) -> Failure {
     if cause::<ReplyTooLarge>(&error).is_some() {
         return Failure::new(ErrorKind::Malformed, error.to_string());
     }
-    if let Some(tls) = cause::<rustls::Error>(&error) {
+    if let Some(tls) = cause::<ganymede::rustls::Error>(&error) {
         return Failure::new(ErrorKind::Tls, format!("no secure connection: {tls}"));
     }
     match error.kind() {
@@ -191,7 +191,8 @@ mod tests {
         assert!(matches!(broken.kind(), ErrorKind::Incomplete) && broken.is_transient());
         let silent = of(io::ErrorKind::WouldBlock.into());
         assert_eq!((silent.kind().name(), silent.to_string().contains("3 s")), ("timeout", true));
-        let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let tls =
+            ganymede::rustls::Error::InvalidCertificate(ganymede::rustls::CertificateError::UnknownIssuer);
         let untrusted = of(io::Error::new(io::ErrorKind::InvalidData, tls));
         assert!(matches!(untrusted.kind(), ErrorKind::Tls) && !untrusted.is_transient());
         let cancelled = of(Failure::cancelled().into());

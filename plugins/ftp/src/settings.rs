@@ -1,10 +1,11 @@
 //! The settings of FTP, as builder methods of the protocol and of a download over it.
 
+use std::mem::take;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ganymede::{Credentials, Guard};
+use ganymede::{Credentials, Guard, Trust};
 
 use crate::protocol::Ftp;
 
@@ -34,8 +35,7 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
     pub(crate) credentials: Option<Credentials>,
-    pub(crate) ca_certificates: Vec<PathBuf>,
-    pub(crate) verify: bool,
+    pub(crate) trust: Trust,
     pub(crate) guard: Option<Guard>,
     pub(crate) explicit: Explicit,
 }
@@ -46,8 +46,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             credentials: None,
-            ca_certificates: Vec::new(),
-            verify: true,
+            trust: Trust::new(),
             guard: None,
             explicit: Explicit::Off,
         }
@@ -93,13 +92,13 @@ impl Ftp {
     /// It is read before the first connection; one that cannot be read fails the download.
     #[must_use]
     pub fn ca_certificate(self, file: impl Into<PathBuf>) -> Self {
-        self.with(|settings| settings.ca_certificates.push(file.into()))
+        self.with(|settings| settings.trust = take(&mut settings.trust).ca_certificate(file))
     }
 
     /// Sets whether the server must prove who it is; without that, anyone on the way can read and change all.
     #[must_use]
     pub fn verify(self, verify: bool) -> Self {
-        self.with(|settings| settings.verify = verify)
+        self.with(|settings| settings.trust = take(&mut settings.trust).verify(verify))
     }
 
     /// Connects only to where a guard lets it, for commands and for data.

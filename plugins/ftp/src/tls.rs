@@ -1,21 +1,14 @@
 //! Secure connections, by rustls.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ganymede::{Context, ErrorKind, Failure, SlotKey};
+use ganymede::rustls::ClientConfig;
+use ganymede::rustls::client::Resumption;
+use ganymede::{Context, Failure, SlotKey, Trust};
 use parking_lot::Mutex;
-use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_platform_verifier::BuilderVerifierExt;
 use suppaftp::{FtpError, FtpResult, RustlsConnector, TlsConnector, TlsStream};
 
 use crate::settings::Settings;
@@ -26,12 +19,9 @@ pub(crate) type Secure = <RustlsConnector as TlsConnector>::Stream;
 /// What the configuration of secure connections is made of, once in a context: the system's certificates take a while
 /// to load.
 #[derive(PartialEq, Eq, Hash)]
-struct Trust {
-    ca_certificates: Vec<PathBuf>,
-    verify: bool,
-}
+struct Key(Trust);
 
-impl SlotKey for Trust {
+impl SlotKey for Key {
     type Value = ClientConfig;
 }
 
@@ -39,90 +29,10 @@ impl SlotKey for Trust {
 ///
 /// Its resumption is the session's own: servers take data only over a connection that resumes that of the commands.
 pub(crate) fn config(settings: &Settings, context: &Context) -> Result<ClientConfig, Failure> {
-    let trust = Trust { ca_certificates: settings.ca_certificates.clone(), verify: settings.verify };
-    let config = context.slot(trust, |_| make(settings))?;
+    let config = context.slot(Key(settings.trust.clone()), |_| settings.trust.config())?;
     let mut config = ClientConfig::clone(&config);
     config.resumption = Resumption::in_memory_sessions(8);
     Ok(config)
-}
-
-fn make(settings: &Settings) -> Result<ClientConfig, Failure> {
-    let unusable = |error: rustls::Error| {
-        Failure::new(ErrorKind::Unsupported, format!("the settings make no secure connections: {error}"))
-    };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
-    let mut roots = RootCertStore::empty();
-    for file in &settings.ca_certificates {
-        add(&mut roots, file)?;
-    }
-    let builder = match (settings.verify, settings.ca_certificates.is_empty()) {
-        (false, _) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone::new(&provider))),
-        (true, true) => builder.with_platform_verifier().map_err(unusable)?,
-        (true, false) => builder.with_root_certificates(roots),
-    };
-    Ok(builder.with_no_client_auth())
-}
-
-fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), Failure> {
-    let pem = fs::read(file).map_err(|error| {
-        let message = format!("cannot read the CA certificate {}: {error}", file.display());
-        Failure::new(ErrorKind::Unsupported, message)
-    })?;
-    let added = CertificateDer::pem_slice_iter(&pem)
-        .map(|found| found.is_ok_and(|found| roots.add(found).is_ok()))
-        .reduce(|all, one| all && one);
-    if added != Some(true) {
-        let message = format!("{} holds no certificate in PEM form", file.display());
-        return Err(Failure::new(ErrorKind::Unsupported, message));
-    }
-    Ok(())
-}
-
-/// Takes any server for the one that is meant.
-#[derive(Debug)]
-struct Anyone(WebPkiSupportedAlgorithms);
-
-impl Anyone {
-    fn new(provider: &CryptoProvider) -> Self {
-        Self(provider.signature_verification_algorithms)
-    }
-}
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
 }
 
 /// How far the connection for commands is; those for data come after it.

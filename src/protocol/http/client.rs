@@ -1,36 +1,29 @@
 //! Making the library's client from settings.
 
-use std::fs;
-use std::future::Future;
-use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use reqwest::dns::Resolve;
-use reqwest::{Certificate, Identity};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use tower_layer::Layer;
-use tower_service::Service;
+use reqwest::{Certificate, ClientBuilder, Identity};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 
+use super::connecting::Watch;
 use super::direct::{self, Direct};
 use super::driver::{Driver, Outgoing};
 use super::exchange::Exchange;
 use super::failure_of;
-use super::origins::{Origin, Origins};
+use super::origins::Origins;
 use super::resolver::{Guarded, Timed, resolver};
+use super::sessions::Sessions;
 use super::streams;
 use crate::context::{Context, SlotKey};
 use crate::error::redacted;
 use crate::failure::{ErrorKind, Failure};
 use crate::request::{Method, Request};
 use crate::settings::{ClientSettings, Proxy};
-use crate::timing::Timing;
+use crate::trust::Trust;
 
 /// Everything that two downloads must agree on to share a client.
 #[derive(PartialEq, Eq, Hash)]
@@ -121,35 +114,10 @@ pub(super) fn library(
         .no_zstd()
         .connect_timeout(settings.connect_timeout)
         .connector_layer(Watch);
-    let mut trusted = Vec::new();
-    for file in &settings.ca_certificates {
-        let pem = read(file, "CA certificate")?;
-        // The library takes any bytes for a certificate, and refuses them later without naming the file.
-        let sound = CertificateDer::pem_slice_iter(&pem)
-            .all(|found| found.is_ok_and(|found| RootCertStore::empty().add(found).is_ok()));
-        let certificates = Certificate::from_pem_bundle(&pem);
-        let certificates = certificates.ok().filter(|found| sound && !found.is_empty());
-        trusted.extend(certificates.ok_or_else(|| no_pem(file, "certificate"))?);
-    }
-    if !secure || !trusted.is_empty() {
-        builder = builder.tls_certs_only(trusted);
-    }
-    if let Some((certificate, key)) = &settings.identity {
-        let mut pem = read(certificate, "client certificate")?;
-        if key != certificate {
-            pem.push(b'\n');
-            pem.extend(read(key, "client key")?);
-        }
-        // The library's error quotes nothing of the files, but they hold a key.
-        builder = builder.identity(Identity::from_pem(&pem).map_err(|_| {
-            let files =
-                format!("certificate ({}) and private key ({})", certificate.display(), key.display());
-            Failure::new(ErrorKind::Unsupported, format!("no usable client {files} in PEM form"))
-        })?);
-    }
-    if !settings.verify {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    }
+    builder = match &settings.hook {
+        None => builder.tls_backend_preconfigured(tls(settings, secure)?),
+        Some(_) => trusting(builder, &settings.trust)?,
+    };
     builder = match &settings.proxy {
         // It would resolve names where no guard sees it.
         Proxy::Environment if settings.guard.is_some() => builder.no_proxy(),
@@ -177,23 +145,38 @@ pub(super) fn library(
         while let Some(source) = root.source() {
             root = source;
         }
-        let files = settings.identity.as_ref().map_or_else(String::new, |(certificate, key)| {
-            format!(" with the certificate {} and the key {}", certificate.display(), key.display())
-        });
-        Failure::new(ErrorKind::Unsupported, format!("the settings make no HTTP client{files}: {root}"))
+        Failure::new(ErrorKind::Unsupported, format!("the settings make no HTTP client: {root}"))
     })?;
     Ok((library, resolver))
 }
 
-fn read(file: &Path, what: &str) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|error| {
-        let message = format!("cannot read the {what} {}: {error}", file.display());
-        Failure::new(ErrorKind::Unsupported, message)
-    })
+/// Makes what its connections are made secure with, such that it is seen when that begins.
+fn tls(settings: &ClientSettings, secure: bool) -> Result<ClientConfig, Failure> {
+    // Only secure connections need the system's certificates, which take a while to load.
+    let mut config = settings.trust.make(secure)?;
+    config.resumption = Resumption::store(Arc::new(Sessions::new()));
+    let versions: &[&[u8]] = if settings.http1_only { &[b"http/1.1"] } else { &[b"h2", b"http/1.1"] };
+    config.alpn_protocols = versions.iter().map(|version| version.to_vec()).collect();
+    Ok(config)
 }
 
-fn no_pem(file: &Path, what: &str) -> Failure {
-    Failure::new(ErrorKind::Unsupported, format!("{} holds no {what} in PEM form", file.display()))
+/// Sets the same on the library's own builder, for a hook to go on with.
+fn trusting(builder: ClientBuilder, trust: &Trust) -> Result<ClientBuilder, Failure> {
+    let mut trusted = Vec::new();
+    for authority in trust.authorities()? {
+        let certificate = Certificate::from_der(&authority);
+        trusted.push(certificate.map_err(|error| Failure::from(ErrorKind::Unsupported).caused_by(error))?);
+    }
+    let builder = match trusted.is_empty() {
+        true => builder,
+        false => builder.tls_certs_only(trusted),
+    };
+    let builder = match trust.identity()? {
+        // The library's error quotes nothing of the files, but they hold a key.
+        Some(pem) => builder.identity(Identity::from_pem(&pem).map_err(|_| trust.no_identity())?),
+        None => builder,
+    };
+    Ok(builder.tls_danger_accept_invalid_certs(!trust.is_verifying()))
 }
 
 fn url_host(text: &str) -> Option<String> {
@@ -216,133 +199,4 @@ fn proxy(text: &str) -> Result<reqwest::Proxy, Failure> {
         Some(crate::request::Credentials::Password { user, password }) => proxy.basic_auth(&user, &password),
         _ => proxy,
     })
-}
-
-/// How long a request's own connection took.
-#[derive(Clone, Default)]
-pub(super) struct Connecting {
-    times: Arc<Mutex<Option<Times>>>,
-    /// Whose other requests wait for the end of it.
-    origin: Option<Arc<Origin>>,
-}
-
-#[derive(Clone, Copy)]
-struct Times {
-    start: Instant,
-    end: Option<Instant>,
-    /// How long its names took to be resolved.
-    resolving: Duration,
-}
-
-tokio::task_local! {
-    static CONNECTING: Connecting;
-}
-
-impl Connecting {
-    pub(super) fn new(origin: Option<&Arc<Origin>>) -> Self {
-        Self { times: Arc::default(), origin: origin.map(Arc::clone) }
-    }
-
-    /// Makes the connections that `future` makes its own.
-    pub(super) async fn scope<F: Future>(self, future: F) -> F::Output {
-        CONNECTING.scope(self, future).await
-    }
-
-    /// Makes one of a connection that is made from now on.
-    pub(super) fn begun() -> Self {
-        let times = Times { start: Instant::now(), end: None, resolving: Duration::ZERO };
-        Self { times: Arc::new(Mutex::new(Some(times))), origin: None }
-    }
-
-    /// Notes that the connection is made, or given up, and returns how long it took.
-    pub(super) fn ended(&self) -> Timing {
-        if let Some(times) = &mut *self.times.lock() {
-            times.end = Some(Instant::now());
-        }
-        if let Some(origin) = &self.origin {
-            origin.open();
-        }
-        self.timing()
-    }
-
-    /// Returns the one of the request that is being carried, if there is one.
-    pub(super) fn current() -> Self {
-        CONNECTING.try_with(Clone::clone).unwrap_or_default()
-    }
-
-    /// Returns how long it took; nothing if a connection was there.
-    pub(super) fn timing(&self) -> Timing {
-        let times = *self.times.lock();
-        let ended = times.and_then(|times| Some((times.end?.duration_since(times.start), times.resolving)));
-        let (took, resolving) = ended.unwrap_or_default();
-        Timing { resolving, connecting: took.saturating_sub(resolving), ..Timing::default() }
-    }
-
-    /// Notes how long a name took to be resolved.
-    pub(super) fn resolved(&self, took: Duration) {
-        if let Some(times) = &mut *self.times.lock() {
-            times.resolving += took;
-        }
-    }
-
-    /// Returns until when it connected, if at all; `None` while it does.
-    pub(super) fn until(&self) -> Option<Option<Instant>> {
-        match *self.times.lock() {
-            None => Some(None),
-            Some(times) => times.end.map(Some),
-        }
-    }
-}
-
-/// Notes the end of a connecting when it is dropped, in whatever way.
-struct Ending(Connecting);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let _ = self.0.ended();
-    }
-}
-
-/// Notes when connections are begun and made, for the request that needs them.
-#[derive(Clone)]
-struct Watch;
-
-#[derive(Clone)]
-struct Watched<S>(S);
-
-impl<S> Layer<S> for Watch {
-    type Service = Watched<S>;
-
-    fn layer(&self, inner: S) -> Watched<S> {
-        Watched(inner)
-    }
-}
-
-impl<S, R> Service<R> for Watched<S>
-where
-    S: Service<R>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let connecting = Connecting::current();
-        *connecting.times.lock() =
-            Some(Times { start: Instant::now(), end: None, resolving: Duration::ZERO });
-        // Also when the client goes on with it elsewhere, since another connection got free.
-        let connected = connecting.clone().scope(self.0.call(request));
-        // Also when it is given up: for a time-out, or because another connection got free.
-        let ending = Ending(connecting);
-        Box::pin(async move {
-            let connection = connected.await;
-            drop(ending);
-            connection
-        })
-    }
 }

@@ -16,7 +16,7 @@ use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{timeout, timeout_at};
 use url::Url;
 
-use super::client::Connecting;
+use super::connecting::Connecting;
 use super::failure::{Remedy, unanswered};
 use super::failure::{failure_of, no_byte};
 use super::origins::{Current, Origin};

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 mod client;
+mod connecting;
 mod direct;
 mod driver;
 mod exchange;
@@ -9,6 +10,7 @@ mod failure;
 mod origins;
 mod pipe;
 mod resolver;
+mod sessions;
 mod streams;
 mod traffic;
 
@@ -128,7 +130,9 @@ impl Http {
         let mut settings = self.settings.client.clone();
         settings.credentials = self.credentials(request);
         // A certificate is a credential, too, and stays behind with the others.
-        settings.identity = settings.identity.filter(|_| request.is_trusted());
+        if !request.is_trusted() {
+            settings.trust = settings.trust.anonymous();
+        }
         // A hook may have set a proxy that is reached securely.
         let secure =
             request.url().scheme() == "https" || settings.proxy.is_secure() || settings.hook.is_some();

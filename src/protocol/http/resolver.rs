@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::client::Connecting;
+use super::connecting::Connecting;
 use crate::guard::Guard;
 use crate::settings::Resolver;
 

@@ -27,8 +27,10 @@ fn each_comes_back_in_order_of_completion_and_so_many_run_at_a_time() {
         let counters = batch.counters();
         let mut order = Vec::new();
         while let Some(plan) = batch.next().await {
-            assert!(plan.result().is_ok());
-            order.push(plan.into_attachment());
+            let size = plan.result().unwrap().facts().size();
+            let number = plan.into_attachment();
+            assert_eq!(size, format!("/{number}").len() as u64);
+            order.push(number);
             if order.len() == 19 {
                 gate.open();
             }
@@ -52,7 +54,7 @@ fn what_is_finished_is_handed_out_while_the_list_has_nothing_to_offer() {
             assert!(futures::poll!(batch.next()).is_pending());
             sender.send(get(&url)).unwrap();
             // The list goes on for ever, and has nothing more at present.
-            assert!(batch.next().await.unwrap().result().is_ok());
+            assert_eq!(batch.next().await.unwrap().result().unwrap().facts().size(), 5);
         }
         drop(sender);
         assert!(batch.next().await.is_none());

@@ -131,15 +131,17 @@ fn people_get_a_table_with_a_line_for_the_whole() {
 }
 
 #[test]
-fn a_connection_over_tls_is_connecting_and_that_is_said() {
+fn making_a_connection_secure_has_a_time_of_its_own() {
     let (folder, authority) = (Folder::new(), Authority::new("trusted"));
     let origin = Origin::tls(&authority.server(&["127.0.0.1"]));
     let url = origin.on("/file", Reply::ok("content"));
     let ca = authority.write_to(folder.path(), "ca").display().to_string();
     let arguments = ["--stats", "--ca-certificate", &ca, &url];
-    get(&folder, arguments).exited(0).says("With https, TLS is a part of connect.");
+    get(&folder, arguments).exited(0).says("TLS");
     let run = get(&folder, ["--json"].into_iter().chain(arguments)).exited(0).event("summary");
-    assert!(run["stats"]["total"]["seconds"]["connect"].as_f64().unwrap() > 0.0, "{run}");
+    for phase in ["connect", "tls"] {
+        assert!(run["stats"]["total"]["seconds"][phase].as_f64().unwrap() > 0.0, "{phase}: {run}");
+    }
 }
 
 #[test]

@@ -148,7 +148,8 @@ fn a_description_that_cannot_be_had_is_done_without() {
         origin.on("/file.meta4", description);
         let reply = Reply::ok(content.clone()).header("Link", format!("</file.meta4>; {META4}"));
         let url = origin.on("/file", reply);
-        assert!(run(&url).0.is_ok());
+        let (end, stored) = run(&url);
+        assert!(end.is_ok() && stored.unwrap() == content);
     }
     assert!(origin.sent("/file.meta4") < 16 << 20);
 }

@@ -13,7 +13,7 @@ use reqwest::Body;
 use tokio::task::AbortHandle;
 use url::Url;
 
-use super::super::client::Connecting;
+use super::super::connecting::Connecting;
 use super::super::driver::{STALE, after};
 use super::super::pipe::{Answer, Pipe};
 use super::super::{DRAIN_BYTES, DRAIN_TIME};
