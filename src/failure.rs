@@ -11,6 +11,7 @@ use http::StatusCode;
 use url::Url;
 
 use crate::error::DownloadError;
+use crate::reply::Head;
 use crate::timing::Timing;
 use crate::validation::ValidationError;
 
@@ -138,7 +139,14 @@ struct Inner {
     system: Option<io::ErrorKind>,
     transient: Option<bool>,
     timing: Timing,
+    answer: Option<Arc<Answer>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// What a source has answered instead of the content.
+struct Answer {
+    head: Head,
+    explanation: Option<Vec<u8>>,
 }
 
 impl Failure {
@@ -158,6 +166,7 @@ impl Failure {
             system: None,
             transient: None,
             timing: Timing::default(),
+            answer: None,
             source: None,
         }))
     }
@@ -244,6 +253,15 @@ impl Failure {
         self
     }
 
+    /// Keeps what the source has answered instead of the content: its head, and all of the body, if that is known.
+    ///
+    /// A protocol does so where the request is [to be explained](crate::Request::set_explained).
+    #[must_use]
+    pub fn with_answer(mut self, head: Head, explanation: Option<Vec<u8>>) -> Self {
+        self.0.answer = Some(Arc::new(Answer { head, explanation }));
+        self
+    }
+
     /// Overrides what the kind says about [`is_transient`](Self::is_transient).
     #[must_use]
     pub fn transient(mut self, transient: bool) -> Self {
@@ -273,6 +291,29 @@ impl Failure {
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.0.total
+    }
+
+    /// Returns the head of what the source has answered instead of the content, where the request was [to be
+    /// explained](crate::Request::set_explained).
+    ///
+    /// ```
+    /// use ganymede::{ErrorKind, Failure, Head};
+    ///
+    /// let head = Head::new(&"https://example.com/a".parse()?).with_header("cache-control", "no-store");
+    /// let failure = Failure::new(ErrorKind::NotFound, "gone").with_answer(head, Some(b"gone for good".to_vec()));
+    /// assert_eq!(failure.head().unwrap().header("cache-control"), Some("no-store"));
+    /// assert_eq!(failure.explanation(), Some(&b"gone for good"[..]));
+    /// # Ok::<(), url::ParseError>(())
+    /// ```
+    #[must_use]
+    pub fn head(&self) -> Option<&Head> {
+        self.0.answer.as_ref().map(|answer| &answer.head)
+    }
+
+    /// Returns the body of the same, whole (RFC 9110 §15.5); `None` if there is none, or it is not known to its end.
+    #[must_use]
+    pub fn explanation(&self) -> Option<&[u8]> {
+        self.0.answer.as_ref()?.explanation.as_deref()
     }
 
     /// Returns what was said of the time that it took to fail.

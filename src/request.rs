@@ -172,6 +172,7 @@ pub struct Request {
     home_credentials: Option<Credentials>,
     deadline: Option<Instant>,
     identified: bool,
+    explained: bool,
     alternates: Option<Arc<Alternates>>,
 }
 
@@ -191,6 +192,7 @@ impl Request {
             home_credentials: None,
             deadline: None,
             identified: false,
+            explained: false,
             alternates: None,
         }
     }
@@ -342,6 +344,20 @@ impl Request {
     /// on, to the one that it asks.
     pub fn set_identified(&mut self, identified: bool) {
         self.identified = identified;
+    }
+
+    /// Tells whether failures are to be explained.
+    #[must_use]
+    pub fn is_explained(&self) -> bool {
+        self.explained
+    }
+
+    /// Sets whether failures are to be explained: then they [have](Failure::head) what the source has answered instead of
+    /// the content, for who passes that on or heeds what it says.
+    ///
+    /// [`Http`](crate::Http) keeps the head, and the body if that is short, of 64 KiB at most, and comes at once.
+    pub fn set_explained(&mut self, explained: bool) {
+        self.explained = explained;
     }
 
     /// Returns when the whole run must be over.

@@ -4,8 +4,11 @@
 use std::error::Error;
 use std::time::Duration;
 
-use ganymede::{Context, Download, DownloadError, ErrorKind, FileWriter, HttpDownload, RetryDelegate};
-use ganymede_kit::{Folder, Origin, Reply, closed_port, pattern};
+use ganymede::{
+    BufferWriter, Context, Download, DownloadError, ErrorKind, FileWriter, HttpDownload, Method,
+    RetryDelegate,
+};
+use ganymede_kit::{Authority, Folder, Origin, Reply, closed_port, pattern};
 
 fn get(url: &str) -> HttpDownload {
     HttpDownload::get(url).unwrap()
@@ -64,6 +67,48 @@ fn a_success_without_a_content_is_no_success() {
         let error = fails(&origin.on("/file", Reply::ok("text").status(status)), "status", false);
         assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
         assert!(error.to_string().contains("no content to download"), "{error}");
+    }
+}
+
+#[test]
+fn what_a_source_says_instead_of_the_content_is_kept_where_that_is_to_be_explained() {
+    let (authority, folder) = (Authority::new("trusted"), Folder::new());
+    let trusted = authority.write_to(folder.path(), "ca");
+    for origin in [Origin::start(), Origin::tls(&authority.server(&["127.0.0.1"]))] {
+        let answer = |reply: Reply, set: fn(&mut ganymede::Request)| {
+            let mut download = get(&origin.on("/file", reply)).ca_certificate(&trusted);
+            set(download.request_mut());
+            let error = download.writer(BufferWriter::new(10)).run(&Context::new()).unwrap_err();
+            let head = error.failure().head().map(|head| {
+                let says = head.header("cache-control").map(str::to_owned);
+                (head.status().as_u16(), says)
+            });
+            (head, error.failure().explanation().map(<[u8]>::to_vec))
+        };
+        let says = |status| Reply::ok(pattern(1000)).status(status).header("Cache-Control", "max-age=7");
+        let head = |status| Some((status, Some("max-age=7".to_owned())));
+        for status in [201, 301, 404, 500] {
+            let kept = answer(says(status), |request| request.set_explained(true));
+            assert_eq!(kept, (head(status), Some(pattern(1000))), "{status}");
+            assert_eq!(answer(says(status), |_| {}), (None, None));
+        }
+        let kept = answer(says(404), |request| {
+            request.set_explained(true);
+            request.set_method(Method::Head);
+        });
+        assert_eq!(kept, (head(404), None));
+        // Nobody waits for what is long, slow or broken.
+        let bodies = [
+            says(404).chunked().cut_after(500),
+            says(404).stall_after(500),
+            Reply::ok(pattern(70_000)).status(404).header("Cache-Control", "max-age=7"),
+        ];
+        for body in bodies {
+            assert_eq!(answer(body, |request| request.set_explained(true)), (head(404), None));
+        }
+        // What is to be followed is no answer.
+        let away = Reply::redirect(302, "ftp://127.0.0.1/");
+        assert_eq!(answer(away, |request| request.set_explained(true)), (None, None));
     }
 }
 

@@ -61,6 +61,11 @@ pub(crate) fn interpret(
     }
 }
 
+/// Tells whether a status says that the content follows.
+pub(crate) fn has_content(status: StatusCode) -> bool {
+    matches!(status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION | StatusCode::PARTIAL_CONTENT)
+}
+
 /// Returns a coding that the client leaves in the body, where it would be taken for the content (RFC 9112 §7).
 fn transfer_coding(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(TRANSFER_ENCODING).iter();

@@ -16,6 +16,7 @@ use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{timeout, timeout_at};
 use url::Url;
 
+use super::answer::has_content;
 use super::connecting::Connecting;
 use super::failure::{Remedy, unanswered};
 use super::failure::{failure_of, no_byte};
@@ -165,14 +166,16 @@ impl Exchange {
         self.pipe.block()
     }
 
-    /// Waits until the connection is free, or gone: the driver reads no more than a little of what nobody wants.
-    pub(super) fn drain(&self) -> Result<(), Failure> {
+    /// Waits until the connection is free, or gone: the driver reads no more than a little of what is not wanted.
+    pub(super) fn drain(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let mut all = Vec::new();
         loop {
             match self.pipe.block() {
-                Ok(Some(_)) => {}
+                Ok(Some(block)) => all.extend_from_slice(&block),
+                Ok(None) => return Ok(Some(all)),
                 Err(failure) if matches!(failure.kind(), ErrorKind::Cancelled) => return Err(failure),
-                // Nobody wants the body, so its errors are nobody's either.
-                Ok(None) | Err(_) => return Ok(()),
+                // Nobody has asked for the body, so its errors are nobody's either.
+                Err(_) => return Ok(None),
             }
         }
     }
@@ -236,21 +239,26 @@ impl Outgoing {
         }
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let wanted = *wanted && status.is_success();
+        let wanted = *wanted && has_content(status);
         pipe.put_head(Answer { status, headers, timing });
         if !wanted {
             let drained = async {
                 let mut length = 0;
-                while let Ok(Some(block)) = response.chunk().await {
-                    length += block.len();
-                    if length > DRAIN_BYTES {
-                        break;
+                loop {
+                    match response.chunk().await {
+                        Ok(Some(block)) if length + block.len() <= DRAIN_BYTES => {
+                            length += block.len();
+                            pipe.put_block(block);
+                        }
+                        Ok(None) => return true,
+                        _ => return false,
                     }
                 }
             };
-            let _ = timeout(DRAIN_TIME, drained).await;
+            let drained = timeout(DRAIN_TIME, drained).await;
             yield_now().await;
-            return Ok(());
+            let whole = drained == Ok(true) && streams::is_whole(response);
+            return if whole { Ok(()) } else { Err(ErrorKind::Incomplete.into()) };
         }
         loop {
             poll_fn(|context| pipe.poll_room(context)).await;

@@ -43,8 +43,9 @@ impl Exchange {
         }
     }
 
-    /// Waits until the connection is free, or gone: at most [`DRAIN_TIME`](super::DRAIN_TIME).
-    pub(super) fn drain(&mut self) -> Result<(), Failure> {
+    /// Waits until the connection is free, or gone: at most [`DRAIN_TIME`](super::DRAIN_TIME). Returns the body, if it was
+    /// short enough to come whole.
+    pub(super) fn drain(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         match self {
             Self::Driven(exchange) => exchange.drain(),
             Self::Direct(exchange) => exchange.drain(),

@@ -27,7 +27,7 @@ use http::header::{
 };
 use url::Url;
 
-pub(crate) use answer::{interpret, is_conditional};
+pub(crate) use answer::{has_content, interpret, is_conditional};
 use client::{Client, ClientKey};
 use exchange::Exchange;
 pub(crate) use failure::failure_of;
@@ -39,7 +39,7 @@ use crate::failure::{ErrorKind, Failure};
 use crate::limits::Permit;
 use crate::protocol::Protocol;
 use crate::record::public;
-use crate::reply::{Reply, Validator};
+use crate::reply::{Head, Reply, Validator};
 use crate::request::{Credentials, Method, Request, header};
 use crate::settings::HttpSettings;
 use crate::timing::Timing;
@@ -255,10 +255,16 @@ impl Protocol for Http {
             })?;
             timing += answer.timing;
             let status = answer.status;
+            // What a head says that is none of a content.
+            let told = (request.is_explained() && !has_content(status))
+                .then(|| Head::new(request.url()).with_status(status).with_headers(answer.headers.clone()));
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 permit.served();
-                exchange.drain()?;
-                let target = self.redirect(&request, &answer.headers)?;
+                let text = exchange.drain()?;
+                let astray = told.filter(|head| !head.headers().contains_key(LOCATION));
+                let target = self
+                    .redirect(&request, &answer.headers)
+                    .map_err(|failure| explained(failure, astray, text, &request))?;
                 tracing::debug!(%status, target = public(&target), "redirected");
                 let from = public(request.url());
                 visited.push(place(request.url()));
@@ -274,15 +280,15 @@ impl Protocol for Http {
                     permit.served();
                     head
                 }
-                // The body of a success is not drained by the driver, and may have no end.
-                Err(failure) if status.is_success() => {
+                // The body of a content is not drained by the driver, and may have no end.
+                Err(failure) if has_content(status) => {
                     exchange.cut(permit);
                     return Err(failure.with_timing(timing));
                 }
                 Err(failure) => {
                     let failure = permit.failed(failure);
-                    exchange.drain()?;
-                    return Err(failure.with_timing(timing));
+                    let text = exchange.drain()?;
+                    return Err(explained(failure, told, text, &request).with_timing(timing));
                 }
             };
             if !has_body {
@@ -301,6 +307,14 @@ impl Protocol for Http {
         }
         let message = format!("more than {} redirects", self.settings.max_redirects);
         Err(Failure::new(ErrorKind::Redirect, message))
+    }
+}
+
+/// Keeps with a failure what the source has answered.
+fn explained(failure: Failure, told: Option<Head>, text: Option<Vec<u8>>, request: &Request) -> Failure {
+    match told {
+        Some(head) => failure.with_answer(head, text.filter(|_| request.method() == Method::Get)),
+        None => failure,
     }
 }
 

@@ -255,28 +255,28 @@ impl Exchange {
         }
     }
 
-    /// Reads what is left of a body that nobody wants, if that is little, so that the connection can be used again.
-    pub(in super::super) fn drain(&mut self) -> Result<(), Failure> {
-        let Stage::Body(line, body) = &mut self.stage else { return Ok(()) };
+    /// Reads a body that is not wanted, if that is little, so that the connection can be used again.
+    pub(in super::super) fn drain(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let Stage::Body(line, body) = &mut self.stage else { return Ok(Some(Vec::new())) };
         let end = after(Instant::now(), DRAIN_TIME);
-        let mut length = 0;
+        let mut all = Vec::new();
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let mut patience = body_patience(&self.url, left);
             patience.siblings = false;
             match line.block(body, patience, || {}) {
-                Ok(Some(block)) if length + block.len() <= DRAIN_BYTES && !left.is_zero() => {
-                    length += block.len();
+                Ok(Some(block)) if all.len() + block.len() <= DRAIN_BYTES && !left.is_zero() => {
+                    all.extend_from_slice(&block);
                 }
                 Ok(None) => {
                     self.finish();
-                    return Ok(());
+                    return Ok(Some(all));
                 }
                 Err(failure) if matches!(failure.kind(), ErrorKind::Cancelled) => return Err(failure),
-                // Nobody wants the body, so its errors are nobody's either.
+                // Nobody has asked for the body, so its errors are nobody's either.
                 _ => {
                     self.stage = Stage::Off;
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
