@@ -1,6 +1,7 @@
 //! A download as a stream: its head, and its bytes while they arrive.
 
 mod output;
+mod threads;
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
@@ -8,12 +9,12 @@ use std::mem::take;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{self, Poll};
-use std::thread::{Builder, JoinHandle};
 
-use crossbeam_channel::{Receiver, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use url::Url;
 
 use output::{Alarm, Message, Shared, StreamWriter};
+use threads::Threads;
 
 use crate::context::Context;
 use crate::download::Download;
@@ -60,7 +61,7 @@ pub fn stream<D: Download + 'static>(download: D, context: &Context) -> Result<(
     Ok((body.head(message.ok())?, body))
 }
 
-/// The bytes of a [`stream`]. Dropping it cancels the download and waits for its thread.
+/// The bytes of a [`stream`]. Dropping it cancels the download and waits for its end.
 ///
 /// Its end, `Ok(0)`, means that all was there and passed. An error is a [`DownloadError`] inside an [`io::Error`].
 ///
@@ -79,7 +80,8 @@ pub struct Body {
     receiver: Receiver<Message>,
     alarm: Alarm,
     context: Context,
-    thread: Option<JoinHandle<()>>,
+    /// Disconnected when the download is over; nobody waits for it once it is left.
+    running: Option<Receiver<()>>,
     block: Vec<u8>,
     at: usize,
     end: Option<Result<Receipt, DownloadError>>,
@@ -100,23 +102,36 @@ impl Body {
         let shared = Shared::new(sender, alarm.clone(), download.identifies(), context.clone());
         let shared = Arc::new(shared);
         download.set_writer(Arc::new(StreamWriter(Arc::clone(&shared))));
-        let running = context.clone();
-        let thread = Builder::new().name("ganymede-stream".to_owned()).spawn(move || {
-            let result = catch_unwind(AssertUnwindSafe(|| download.run(&running))).unwrap_or_else(|panic| {
+        let (over, running) = bounded(0);
+        let within = context.clone();
+        let started = Threads::of(&context).run(move || {
+            // The last to be dropped.
+            let _over: Sender<()> = over;
+            let (mut download, shared, within) = (download, shared, within);
+            let result = catch_unwind(AssertUnwindSafe(|| download.run(&within))).unwrap_or_else(|panic| {
                 Err(DownloadError::new(download.request().url(), Failure::panicked(&*panic)))
             });
             if let Ok(receipt) = &result {
                 // A reply without a body is never committed, so its head is still here.
-                let _ = shared.send_head(receipt.head());
+                let _ = shared.put_head(receipt.head());
             }
             // Nobody may be there any more.
-            let _ = shared.send(Message::End(Box::new(result)));
+            let _ = shared.send_end(result);
         });
-        let thread = thread.map_err(|error| {
+        started.map_err(|error| {
             let message = format!("cannot start a thread: {error}");
             DownloadError::new(&url, Failure::new(ErrorKind::Other, message))
         })?;
-        Ok(Self { url, receiver, alarm, context, thread: Some(thread), block: Vec::new(), at: 0, end: None })
+        Ok(Self {
+            url,
+            receiver,
+            alarm,
+            context,
+            running: Some(running),
+            block: Vec::new(),
+            at: 0,
+            end: None,
+        })
     }
 
     /// Returns the head once it is there, or has the task woken: the first to be asked for, and once.
@@ -145,10 +160,10 @@ impl Body {
         }
     }
 
-    /// Cancels the download, and does not wait for its thread, which ends by itself.
+    /// Cancels the download, and does not wait for it, which ends by itself.
     pub fn leave(mut self) {
         self.context.cancel();
-        self.thread = None;
+        self.running = None;
     }
 
     /// Returns the receipt, when the end was read.
@@ -229,9 +244,9 @@ impl Read for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         self.context.cancel();
-        if let Some(thread) = self.thread.take() {
-            // It catches the panics of what it runs.
-            let _ = thread.join();
+        if let Some(running) = self.running.take() {
+            // It ends by being disconnected.
+            let _ = running.recv();
         }
     }
 }

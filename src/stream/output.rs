@@ -77,17 +77,22 @@ impl Shared {
         Self { sender, end: LastRing(alarm), identified, forwarded: Mutex::default(), context }
     }
 
-    /// Waits until the message fits, or it is cancelled.
-    pub(super) fn send(&self, message: Message) -> io::Result<()> {
-        self.hand_over(message)?;
+    /// Sends the last message: waits until it fits, or it is cancelled.
+    pub(super) fn send_end(&self, result: Result<Receipt, DownloadError>) -> io::Result<()> {
+        self.put(Message::End(Box::new(result)))?;
         self.end.0.ring();
         Ok(())
     }
 
-    fn hand_over(&self, message: Message) -> io::Result<()> {
+    /// Waits until the message fits, or it is cancelled; who reads is not woken for it unless somebody rings.
+    fn put(&self, message: Message) -> io::Result<()> {
         let message = match self.sender.try_send(message) {
             Ok(()) => return Ok(()),
-            Err(TrySendError::Full(message)) => message,
+            Err(TrySendError::Full(message)) => {
+                // Who is to make room may not know of what came before.
+                self.end.0.ring();
+                message
+            }
             Err(TrySendError::Disconnected(_)) => return Err(Failure::cancelled().into()),
         };
         let (raise, raised) = bounded::<()>(0);
@@ -98,25 +103,26 @@ impl Shared {
         }
     }
 
-    pub(super) fn send_head(&self, head: &Head) -> io::Result<()> {
+    /// Puts the head before what follows at once.
+    pub(super) fn put_head(&self, head: &Head) -> io::Result<()> {
         let mut forwarded = self.forwarded.lock();
         if forwarded.head.is_some() {
             return Ok(());
         }
         forwarded.head = Some(head.clone());
         drop(forwarded);
-        self.send(Message::Head(Box::new(head.clone())))
+        self.put(Message::Head(Box::new(head.clone())))
     }
 
-    fn forward(&self, head: Option<&Head>, block: Vec<u8>) -> io::Result<()> {
+    fn put_block(&self, head: Option<&Head>, block: Vec<u8>) -> io::Result<()> {
         if let Some(head) = head {
-            self.send_head(head)?;
+            self.put_head(head)?;
         }
         let mut forwarded = self.forwarded.lock();
         forwarded.length += block.len() as u64;
         forwarded.prefix.update(&block);
         drop(forwarded);
-        self.send(Message::Block(block))
+        self.put(Message::Block(block))
     }
 }
 
@@ -174,9 +180,10 @@ impl Output for StreamOutput {
             return Err(other_content());
         }
         let held = take(&mut self.held);
+        // The end, which follows at once, wakes who reads: of a small content, once for all of it.
         match &self.head {
-            Some(head) if held.is_empty() => self.shared.send_head(head),
-            head => self.shared.forward(head.as_ref(), held),
+            Some(head) if held.is_empty() => self.shared.put_head(head),
+            head => self.shared.put_block(head.as_ref(), held),
         }
     }
 }
@@ -206,7 +213,8 @@ impl Write for StreamOutput {
         if !new.is_empty() {
             let held = std::mem::replace(&mut self.held, new.to_vec());
             if !held.is_empty() {
-                self.shared.forward(self.head.as_ref(), held)?;
+                self.shared.put_block(self.head.as_ref(), held)?;
+                self.shared.end.0.ring();
             }
         }
         self.received += block.len() as u64;
