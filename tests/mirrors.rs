@@ -2,45 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test tells its failure by a panic")]
 
+#[path = "support/mirroring.rs"]
+mod mirroring;
+
+use std::collections::HashMap;
 use std::io::{Cursor, Read};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use ganymede::{
-    Action, Algorithm, Batch, BufferWriter, Context, DigestValidation, Download, DownloadError, ErrorKind,
-    Event, Facts, Failure, FileWriter, Http, HttpDownload, MirrorDelegate, Protocol, Reply, Request,
-    RetryDelegate, Transfer, Url,
+    Action, Attached, Batch, BufferWriter, Context, DigestValidation, Download, DownloadError, ErrorKind,
+    Event, Facts, Failure, FileWriter, Http, HttpDownload, Importer, MirrorDelegate, Protocol, Reply,
+    Request, Transfer, Url,
 };
-use ganymede_kit::{Folder, Gate, Origin, Reply as Scripted, pattern};
+use ganymede_kit::{Folder, Origin, Reply as Scripted, pattern};
 
-const SIZE: usize = 200_000;
-const SOURCES: [&str; 4] = ["/lost", "/cut", "/bad", "/good"];
-
-fn url(text: &str) -> Url {
-    text.parse().unwrap()
-}
-
-/// An origin with a source that has lost the content, one that breaks off, one with wrong bytes, and a good one.
-fn sources() -> Origin {
-    let origin = Origin::start();
-    origin.on("/cut", Scripted::ok(pattern(SIZE)).cut_after(90_000));
-    origin.on("/bad", Scripted::ok(vec![7; SIZE]));
-    origin.on("/good", Scripted::ok(pattern(SIZE)));
-    origin
-}
-
-fn mirrors(origin: &Origin) -> [Url; 3] {
-    ["/cut", "/bad", "/good"].map(|path| url(&origin.url(path)))
-}
-
-fn digest(content: &[u8]) -> DigestValidation {
-    let facts = Facts::of(content, [Algorithm::Sha256]).unwrap();
-    DigestValidation::new(facts.digest(Algorithm::Sha256).unwrap())
-}
-
-fn paths(origin: &Origin) -> Vec<String> {
-    origin.journal().into_iter().map(|received| received.target).collect()
-}
+use mirroring::{Content, Run, SIZE, SOURCES, digest, mirrors, paths, sources, url};
 
 fn fetch<P: Protocol>(download: Transfer<P>, context: &Context) -> Result<Vec<u8>, DownloadError> {
     let buffer = BufferWriter::new(1 << 20);
@@ -51,20 +29,49 @@ fn lost(origin: &Origin) -> HttpDownload {
     HttpDownload::get(&origin.url("/lost")).unwrap()
 }
 
+/// The downloads of an importer, each on a thread of its own, and in a batch.
+const RUNS: [Run; 2] = [alone, batched];
+
+fn alone(importer: &Arc<dyn Importer>, context: &Context, paths: &[&str]) -> Vec<Content> {
+    thread::scope(|scope| {
+        let run = |path: &str| {
+            let (mut download, folder) = prepared(importer, path);
+            content(download.run(context).is_ok(), &folder)
+        };
+        let running: Vec<_> = paths.iter().map(|path| scope.spawn(move || run(path))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn batched(importer: &Arc<dyn Importer>, context: &Context, paths: &[&str]) -> Vec<Content> {
+    let downloads = paths.iter().map(|path| {
+        let (download, folder) = prepared(importer, path);
+        Attached::new(download, (path.to_string(), folder))
+    });
+    let mut contents = HashMap::new();
+    for plan in Batch::new(downloads).concurrency(paths.len()).context(context) {
+        let (path, folder) = plan.attachment();
+        contents.insert(path.clone(), content(plan.result().is_ok(), folder));
+    }
+    paths.iter().map(|path| contents.remove(*path).unwrap()).collect()
+}
+
+fn prepared(importer: &Arc<dyn Importer>, path: &str) -> (Box<dyn Download>, Folder) {
+    let (mut download, folder) = (importer.download(path).unwrap(), Folder::new());
+    download.set_writer(Arc::new(FileWriter::new(folder.file("file"))));
+    (download, folder)
+}
+
+fn content(succeeded: bool, folder: &Folder) -> Content {
+    if succeeded {
+        return Ok(folder.read("file"));
+    }
+    Err(folder.entries().iter().flat_map(|name| folder.read(name)).collect())
+}
+
 #[test]
 fn the_delegate_tries_each_source_once_in_order_until_one_is_good() {
-    let origin = sources();
-    let download =
-        lost(&origin).validation(digest(&pattern(SIZE))).handler(MirrorDelegate::new(mirrors(&origin)));
-    let buffer = BufferWriter::new(1 << 20);
-    let mut download = download.writer(buffer.clone());
-    let receipt = download.run(&Context::new()).unwrap();
-    assert!(buffer.take().unwrap() == pattern(SIZE));
-    assert_eq!(paths(&origin), SOURCES);
-    assert_eq!((receipt.attempts(), receipt.source().path()), (4, "/good"));
-    // What was tried is in the error's history and not in the delegate: a second run is like the first.
-    download.run(&Context::new()).unwrap();
-    assert_eq!(paths(&origin)[4..], SOURCES);
+    RUNS.into_iter().for_each(mirroring::each_source_is_tried_once_in_order_until_one_is_good);
 }
 
 #[test]
@@ -130,32 +137,7 @@ fn a_list_does_the_same() {
 
 #[test]
 fn a_list_is_fetched_once_in_a_context_however_many_ask() {
-    let (origin, gate, context) = (Origin::start(), Gate::new(), Context::new());
-    origin.handle("/mirror/", |received| Scripted::ok(received.path().to_owned()));
-    let list = url(&origin.on("/list", Scripted::ok("/mirror/\n").gate(&gate)));
-    let delegate = MirrorDelegate::list(list.clone());
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..16)
-            .map(|n| {
-                let download = HttpDownload::get(&origin.url(&format!("/lost/{n}"))).unwrap();
-                let download = download.handler(delegate.clone());
-                let context = context.child();
-                scope.spawn(move || fetch(download, &context).unwrap())
-            })
-            .collect();
-        gate.wait_arrived(1);
-        // All have failed at their own source, and one of them fetches the list.
-        origin.wait_requests(17);
-        gate.open();
-        for (n, thread) in threads.into_iter().enumerate() {
-            assert_eq!(thread.join().unwrap(), format!("/mirror/{n}").into_bytes());
-        }
-    });
-    assert_eq!(origin.requests("/list"), 1);
-    fetch(lost(&origin).handler(delegate.clone()), &context).unwrap();
-    assert_eq!(origin.requests("/list"), 1);
-    fetch(lost(&origin).handler(delegate), &Context::new()).unwrap();
-    assert_eq!(origin.requests("/list"), 2);
+    RUNS.into_iter().for_each(mirroring::a_list_is_fetched_once_in_a_context_however_many_ask);
 }
 
 #[test]
@@ -174,19 +156,8 @@ fn two_lists_in_one_context_are_kept_apart() {
 
 #[test]
 fn a_list_that_cannot_be_had_is_an_error_and_its_text_never_the_content() {
-    let (origin, folder) = (Origin::start(), Folder::new());
-    let list = origin.on("/list", Scripted::ok("the list is out of order").status(500));
-    let mut download = lost(&origin)
-        .writer(FileWriter::new(folder.file("file")))
-        .handler(RetryDelegate::new(1))
-        .handler(MirrorDelegate::list(url(&list)));
-    let error = download.run(&Context::new()).unwrap_err();
-    assert_eq!(error.kind().name(), "mirror-list");
-    let text = error.to_string();
-    assert!(text.contains(&list) && text.contains("500"), "{text}");
-    assert!(error.history()[0].failure().status().unwrap() == 404);
-    assert!(folder.entries().is_empty());
-    assert_eq!(origin.requests("/lost"), 1);
+    RUNS.into_iter()
+        .for_each(mirroring::a_list_that_cannot_be_had_is_an_error_and_its_text_never_the_content);
 }
 
 #[test]
@@ -241,23 +212,7 @@ fn a_page_or_an_empty_text_is_no_list() {
 
 #[test]
 fn when_all_are_bad_the_error_names_every_mirror_and_why() {
-    let origin = sources();
-    let bad = [("/gone", 410), ("/secret", 403), ("/broken", 500)];
-    let list: Vec<Url> =
-        bad.map(|(path, status)| url(&origin.on(path, Scripted::error(status)))).into_iter().collect();
-    let download = lost(&origin).validation(digest(&pattern(SIZE)));
-    let delegate = MirrorDelegate::new(mirrors(&origin)[..2].iter().cloned().chain(list));
-    let error = fetch(download.handler(delegate), &Context::new()).unwrap_err();
-    let tried = ["/lost", "/cut", "/bad", "/gone", "/secret", "/broken"];
-    assert_eq!(paths(&origin), tried);
-    let history: Vec<_> = error.history().iter().map(|attempt| attempt.source().path()).collect();
-    assert_eq!(history, tried);
-    let kinds: Vec<_> = error.history().iter().map(|attempt| attempt.failure().kind().name()).collect();
-    assert_eq!(kinds, ["not-found", "incomplete", "digest-mismatch", "not-found", "unauthorized", "status"]);
-    let text = error.to_string();
-    assert!(tried.iter().all(|path| text.matches(&origin.url(path)).count() == 1), "{text}");
-    assert!(["404", "410", "403", "500", "digest"].iter().all(|why| text.contains(why)), "{text}");
-    assert_eq!((error.url().path(), error.failed_source().path()), ("/lost", "/broken"));
+    RUNS.into_iter().for_each(mirroring::when_all_are_bad_the_error_names_every_mirror_and_why);
 }
 
 #[test]

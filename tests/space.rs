@@ -3,12 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test tells its failure by a panic")]
 #![cfg(target_os = "linux")]
 
-use std::env;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -18,55 +14,12 @@ use ganymede::{
     BufferWriter, ByteRange, Context, Download, ErrorKind, FileWriter, Head, HttpDownload, Output, Record,
     RetryDelegate, SpaceDelegate, Writer,
 };
-use ganymede_kit::{Folder, Origin, Reply, pattern};
+use ganymede_kit::{Folder, Origin, Reply, pattern, with_disk};
 
 const SIZE: usize = 3 << 20;
 
 fn tagged() -> Reply {
     Reply::ok(pattern(SIZE)).ranges().etag("\"one\"")
-}
-
-/// Set in a process that may mount, where nobody else sees it.
-const ISOLATED: &str = "GANYMEDE_TEST_ISOLATED";
-
-/// Runs a test with a small disk, in a process with mounts of its own, which are gone with it.
-fn with_disk(test: &str, body: impl FnOnce(&Disk)) {
-    if env::var_os(ISOLATED).is_some() {
-        return body(&Disk::new());
-    }
-    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    let namespaces: &[&str] = if root { &["--mount"] } else { &["--user", "--map-root-user", "--mount"] };
-    let mut isolated = Command::new("unshare");
-    isolated.args(namespaces).arg(env::current_exe().unwrap());
-    isolated.args(["--exact", test, "--include-ignored", "--nocapture"]).env(ISOLATED, "1");
-    assert!(isolated.status().unwrap().success());
-}
-
-/// A file system of two MiB.
-struct Disk(Folder);
-
-impl Disk {
-    fn new() -> Self {
-        let folder = Folder::new();
-        let options = ["-t", "tmpfs", "-o", "size=2m", "none"];
-        assert!(Command::new("mount").args(options).arg(folder.path()).status().unwrap().success());
-        Self(folder)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.file(name)
-    }
-
-    fn remount(&self, option: &str) {
-        let option = format!("remount,{option}");
-        assert!(Command::new("mount").args(["-o", &option]).arg(self.0.path()).status().unwrap().success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
 }
 
 fn ranges(origin: &Origin) -> Vec<String> {
@@ -77,7 +30,7 @@ fn ranges(origin: &Origin) -> Vec<String> {
 #[test]
 #[ignore = "mounts a file system: that takes root, or namespaces for users"]
 fn a_full_disk_is_told_in_plain_words_and_what_fits_is_kept() {
-    with_disk("a_full_disk_is_told_in_plain_words_and_what_fits_is_kept", |disk| {
+    with_disk("a_full_disk_is_told_in_plain_words_and_what_fits_is_kept", 2, |disk| {
         let origin = Origin::start();
         let url = origin.on("/file", tagged());
         let get = || HttpDownload::get(&url).unwrap().writer(FileWriter::new(disk.file("file")));
@@ -86,12 +39,12 @@ fn a_full_disk_is_told_in_plain_words_and_what_fits_is_kept() {
         assert_eq!(error.failure().system(), Some(io::ErrorKind::StorageFull));
         let path = disk.file("file").display().to_string();
         assert_eq!(error.failure().to_string(), format!("cannot write {path}: the disk is full"));
-        assert_eq!(disk.0.entries(), [".file.ganymede-part", ".file.ganymede-state"]);
-        let kept = disk.0.read(".file.ganymede-part").len();
-        assert!(kept > 1 << 20 && disk.0.read(".file.ganymede-part") == pattern(SIZE)[..kept]);
+        assert_eq!(disk.entries(), [".file.ganymede-part", ".file.ganymede-state"]);
+        let kept = disk.read(".file.ganymede-part").len();
+        assert!(kept > 1 << 20 && disk.read(".file.ganymede-part") == pattern(SIZE)[..kept]);
         disk.remount("size=8m");
         get().run(&Context::new()).unwrap();
-        assert!(disk.0.read("file") == pattern(SIZE));
+        assert!(disk.read("file") == pattern(SIZE));
         assert_eq!(ranges(&origin), ["-".to_owned(), format!("bytes={kept}-")]);
     });
 }
@@ -99,12 +52,12 @@ fn a_full_disk_is_told_in_plain_words_and_what_fits_is_kept() {
 #[test]
 #[ignore = "mounts a file system: that takes root, or namespaces for users"]
 fn who_waits_for_space_says_so_and_goes_on_when_there_is_some() {
-    with_disk("who_waits_for_space_says_so_and_goes_on_when_there_is_some", |disk| {
+    with_disk("who_waits_for_space_says_so_and_goes_on_when_there_is_some", 2, |disk| {
         let origin = Origin::start();
         let url = origin.on("/file", tagged());
         let (sender, told) = mpsc::channel();
         let space =
-            SpaceDelegate::new(disk.0.path()).on_wait(move |text| sender.send(text.to_owned()).unwrap());
+            SpaceDelegate::new(disk.path()).on_wait(move |text| sender.send(text.to_owned()).unwrap());
         let mut download =
             HttpDownload::get(&url).unwrap().writer(FileWriter::new(disk.file("file"))).handler(space);
         let running = thread::spawn(move || download.run(&Context::new()));
@@ -114,7 +67,7 @@ fn who_waits_for_space_says_so_and_goes_on_when_there_is_some() {
         assert!(told.recv().unwrap().starts_with("there is space in "));
         let receipt = running.join().unwrap().unwrap();
         assert_eq!((receipt.attempts(), receipt.facts().size()), (2, SIZE as u64));
-        assert!(disk.0.read("file") == pattern(SIZE));
+        assert!(disk.read("file") == pattern(SIZE));
         let ranges = ranges(&origin);
         assert!(ranges.len() == 2 && ranges[1].starts_with("bytes="), "{ranges:?}");
     });
@@ -123,14 +76,14 @@ fn who_waits_for_space_says_so_and_goes_on_when_there_is_some() {
 #[test]
 #[ignore = "mounts a file system: that takes root, or namespaces for users"]
 fn waiting_for_space_ends_with_the_context_and_at_the_deadline() {
-    with_disk("waiting_for_space_ends_with_the_context_and_at_the_deadline", |disk| {
+    with_disk("waiting_for_space_ends_with_the_context_and_at_the_deadline", 2, |disk| {
         let origin = Origin::start();
         let url = origin.on("/file", tagged());
         for cancels in [true, false] {
             let (context, sender) = (Context::new(), mpsc::channel());
             let (sender, told) = sender;
             let space =
-                SpaceDelegate::new(disk.0.path()).on_wait(move |text| sender.send(text.to_owned()).unwrap());
+                SpaceDelegate::new(disk.path()).on_wait(move |text| sender.send(text.to_owned()).unwrap());
             let writer = FileWriter::new(disk.file("file"));
             let mut download = HttpDownload::get(&url).unwrap().writer(writer).handler(space);
             if !cancels {
@@ -146,7 +99,7 @@ fn waiting_for_space_ends_with_the_context_and_at_the_deadline() {
             }
             let error = running.join().unwrap().unwrap_err();
             assert_eq!(error.kind().name(), if cancels { "cancelled" } else { "timeout" });
-            assert_eq!(disk.0.entries(), [".file.ganymede-part", ".file.ganymede-state"]);
+            assert_eq!(disk.entries(), [".file.ganymede-part", ".file.ganymede-state"]);
         }
     });
 }
@@ -154,7 +107,7 @@ fn waiting_for_space_ends_with_the_context_and_at_the_deadline() {
 #[test]
 #[ignore = "mounts a file system: that takes root, or namespaces for users"]
 fn a_file_system_that_is_read_only_says_so() {
-    with_disk("a_file_system_that_is_read_only_says_so", |disk| {
+    with_disk("a_file_system_that_is_read_only_says_so", 2, |disk| {
         let origin = Origin::start();
         let url = origin.on("/file", tagged());
         fs::write(disk.file("old"), "there").unwrap();
@@ -165,7 +118,7 @@ fn a_file_system_that_is_read_only_says_so() {
             assert_eq!(error.kind().name(), "write");
             assert!(error.to_string().contains("the file system is read-only"), "{error}");
         }
-        assert_eq!(disk.0.entries(), ["old"]);
+        assert_eq!(disk.entries(), ["old"]);
     });
 }
 

@@ -39,11 +39,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-mod cell;
 mod matrix;
 mod oracle;
 mod own;
-mod source;
 mod stopping;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

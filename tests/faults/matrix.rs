@@ -1,7 +1,6 @@
 //! Runs the cells, each on real sockets into a folder of its own, and compares.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,12 +12,11 @@ use ganymede::{
     Action, Algorithm, Context, DigestValidation, Download, DownloadError, Event, Facts, FileWriter,
     HttpDownload, MirrorDelegate, Receipt, RetryDelegate, SizeValidation,
 };
-use ganymede_kit::{Authority, Backlog, Folder, Origin, Refusing, Relay, Reply};
+use ganymede_kit::faults::{Cell, Content, Fault, Front, Phase, Source, TAG};
+use ganymede_kit::{Authority, Folder, Origin, Reply};
 
-use crate::cell::{Cell, Fault, Phase};
-use crate::oracle::{Content, RETRIES, SIZE, expect, position};
+use crate::oracle::{RETRIES, SIZE, expect, position};
 use crate::own::{Failing, handler};
-use crate::source::{Source, TAG, passages};
 
 /// What the time-outs are where they must not matter.
 const LONG: Duration = Duration::from_secs(120);
@@ -57,7 +55,7 @@ impl Stage {
     fn start() -> Arc<Self> {
         let (authority, folder) = (Authority::new("trusted"), Folder::new());
         let known = authority.server(&["127.0.0.1"]);
-        let facts = Facts::of(&Content::Right.bytes()[..], [Algorithm::Sha256]).unwrap();
+        let facts = Facts::of(&Content::Right.bytes(SIZE)[..], [Algorithm::Sha256]).unwrap();
         let shard =
             |_| Shard { plain: Origin::start(), secure: Origin::tls(&known), mirror: Origin::start() };
         let stage = Arc::new(Self {
@@ -69,7 +67,7 @@ impl Stage {
             _folder: folder,
             digest: DigestValidation::new(facts.digest(Algorithm::Sha256).unwrap()),
         });
-        let good = Reply::ok(Content::Right.bytes()).etag("\"mirror\"").ranges();
+        let good = Reply::ok(Content::Right.bytes(SIZE)).etag("\"mirror\"").ranges();
         for shard in &stage.shards {
             for origin in [&shard.plain, &shard.secure] {
                 let stage = Arc::downgrade(&stage);
@@ -95,66 +93,17 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A server below HTTP that stands before the source of one cell.
-enum Front {
-    None,
-    /// It stays as it is, for as long as it is kept.
-    Relay {
-        _relay: Relay,
-    },
-    /// It lets nobody in; once the first attempt has failed, it may.
-    Closed(Arc<Mutex<Entrance>>),
-}
-
-#[derive(Default)]
-enum Entrance {
-    Refusing(Refusing),
-    Full(Backlog),
-    Open {
-        _relay: Relay,
-    },
-    #[default]
-    Gone,
-}
-
-impl Entrance {
-    fn open(&mut self, to: SocketAddr) {
-        *self = match std::mem::take(self) {
-            Self::Refusing(refusing) => Self::Open { _relay: refusing.open(to) },
-            Self::Full(backlog) => Self::Open { _relay: backlog.open(to) },
-            open => open,
-        };
-    }
-}
-
-/// Where a cell's download begins, and what stands there.
-fn front(cell: &Cell, path: &str, stage: &Stage, shard: &Shard) -> (String, Front) {
-    let closed = |entrance| Front::Closed(Arc::new(Mutex::new(entrance)));
-    match (cell.phase, cell.fault) {
-        (_, fault) if fault.is_own() => (shard.plain.url(path), Front::None),
-        (Phase::Connect, Fault::Refused) => {
-            let refusing = Refusing::start();
-            (refusing.url("http", path), closed(Entrance::Refusing(refusing)))
-        }
-        (Phase::Connect, Fault::Stalled) => {
-            let backlog = Backlog::start();
-            (backlog.url("http", path), closed(Entrance::Full(backlog)))
-        }
-        (Phase::Connect, _) => {
-            let relay = Relay::start(shard.plain.address(), passages(cell));
-            (relay.url("http", path), Front::Relay { _relay: relay })
-        }
-        (Phase::Tls, Fault::Wrong) => (stage.stranger.url(path), Front::None),
-        (Phase::Tls, _) => {
-            let relay = Relay::start(shard.secure.address(), passages(cell));
-            (relay.url("https", path), Front::Relay { _relay: relay })
-        }
-        _ => (shard.plain.url(path), Front::None),
+/// Where a cell's download begins.
+fn begin(cell: &Cell, path: &str, front: Option<&Front>, stage: &Stage, shard: &Shard) -> String {
+    match front {
+        Some(front) => front.url(path),
+        None if cell.is_a_stranger() => stage.stranger.url(path),
+        None => shard.plain.url(path),
     }
 }
 
 /// Composes the download of a cell, but for its time-outs, mirror and writer.
-fn compose(cell: &Cell, url: &str, front: &Front, stage: &Stage, shard: &Shard) -> HttpDownload {
+fn compose(cell: &Cell, url: &str, front: Option<&Arc<Front>>, stage: &Stage) -> HttpDownload {
     let mut download = HttpDownload::get(url).unwrap().no_proxy();
     if cell.phase == Phase::Tls {
         download = download.ca_certificate(&stage.authority);
@@ -165,11 +114,11 @@ fn compose(cell: &Cell, url: &str, front: &Front, stage: &Stage, shard: &Shard) 
     if cell.digest {
         download = download.validation(stage.digest.clone());
     }
-    if let (Front::Closed(entrance), false) = (front, cell.always) {
-        let (entrance, to) = (Arc::clone(entrance), shard.plain.address());
+    if let Some(front) = front.filter(|front| front.is_closed() && !cell.always) {
+        let front = Arc::clone(front);
         download = download.handler(move |event: &mut Event<'_>, _: &Context| {
             if let Event::Error { .. } = event {
-                locked(&entrance).open(to);
+                front.open();
             }
             Action::Continue
         });
@@ -187,11 +136,12 @@ fn compose(cell: &Cell, url: &str, front: &Front, stage: &Stage, shard: &Shard) 
 fn run(cell: &Cell, number: usize, limit: Duration, stage: &Stage) -> Vec<String> {
     static TURN: AtomicUsize = AtomicUsize::new(0);
     let (path, folder) = (format!("/{}", TURN.fetch_add(1, Ordering::Relaxed)), Folder::new());
-    let source = Arc::new(Source::new(*cell));
+    let source = Arc::new(Source::new(*cell, SIZE));
     locked(&stage.sources).insert(path.clone(), Arc::clone(&source));
     let shard = &stage.shards[number % SHARDS];
-    let (url, front) = front(cell, &path, stage, shard);
-    let download = compose(cell, &url, &front, stage, shard).connect_timeout(limit);
+    let front = Front::start(cell, shard.plain.address(), shard.secure.address()).map(Arc::new);
+    let url = begin(cell, &path, front.as_deref(), stage, shard);
+    let download = compose(cell, &url, front.as_ref(), stage).connect_timeout(limit);
     let download = match cell.fault {
         Fault::Dripped if cell.phase.is_in_the_body() => download.read_timeout(LONG).deadline(limit),
         _ => download.read_timeout(limit),
@@ -239,7 +189,7 @@ fn compare(
     match expected.target {
         None => check(stored.is_none(), "something is at the target".to_owned()),
         Some(content) => {
-            let right = stored.as_ref().is_some_and(|bytes| *bytes == content.bytes());
+            let right = stored.as_ref().is_some_and(|bytes| *bytes == content.bytes(SIZE));
             let length = stored.as_ref().map(Vec::len);
             check(right, format!("{content:?} is not at the target, but {length:?} bytes"));
         }

@@ -2,52 +2,13 @@
 
 use std::ops::RangeInclusive;
 
-use ganymede_kit::pattern;
-
-use crate::cell::{Cell, Fault, Phase};
+use ganymede_kit::faults::{Cell, Content, Fault, Phase};
 
 /// How long the content is.
 pub(crate) const SIZE: usize = 30_000;
 
 /// How many attempts may follow the first one at a source.
 pub(crate) const RETRIES: u32 = 2;
-
-/// What bytes a source has, or makes of what it has.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Content {
-    /// What was to be downloaded; the mirror has it, too.
-    Right,
-    /// That, up to this byte.
-    Short(usize),
-    /// That, and more behind it.
-    Long,
-    /// An error page.
-    Page,
-    /// What it was exchanged for.
-    Other,
-    /// What it was exchanged for, longer.
-    OtherLonger,
-    /// A mixture: the right one up to this byte, then the other one.
-    Mixed(usize),
-    /// The same with the longer one.
-    MixedLonger(usize),
-}
-
-impl Content {
-    pub(crate) fn bytes(self) -> Vec<u8> {
-        let other = |length| pattern(length).into_iter().map(|byte| !byte).collect::<Vec<u8>>();
-        match self {
-            Self::Right => pattern(SIZE),
-            Self::Short(length) => pattern(length),
-            Self::Long => pattern(SIZE + 1000),
-            Self::Page => b"<html><h1>Sorry</h1></html>".to_vec(),
-            Self::Other => other(SIZE),
-            Self::OtherLonger => other(SIZE + 5000),
-            Self::Mixed(at) => [&pattern(at)[..], &other(SIZE)[at..]].concat(),
-            Self::MixedLonger(at) => [&pattern(at)[..], &other(SIZE + 5000)[at..]].concat(),
-        }
-    }
-}
 
 /// What is to be seen of a cell.
 #[derive(Debug)]
@@ -83,11 +44,7 @@ impl Course {
 
 /// Where in the content a phase is.
 pub(crate) fn position(phase: Phase) -> usize {
-    match phase {
-        Phase::MidBody => SIZE / 2,
-        Phase::LastByte => SIZE - 1,
-        _ => 0,
-    }
+    phase.position(SIZE)
 }
 
 pub(crate) fn expect(cell: &Cell) -> Expected {
@@ -162,7 +119,7 @@ fn is_over(cell: &Cell) -> bool {
 fn judge(content: Content, cell: &Cell) -> Result<Content, &'static str> {
     match content {
         Content::Right => Ok(content),
-        _ if cell.size && content.bytes().len() != SIZE => Err("size-mismatch"),
+        _ if cell.size && content.bytes(SIZE).len() != SIZE => Err("size-mismatch"),
         _ if cell.digest => Err("digest-mismatch"),
         _ => Ok(content),
     }

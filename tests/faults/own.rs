@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ganymede::{Action, Context, Event, FileWriter, Head, Output, Record, Writer};
+use ganymede_kit::faults::{Cell, Fault, Phase};
 
-use crate::cell::{Cell, Fault, Phase};
 use crate::oracle::{SIZE, position};
 
 /// Does what the cell says when its phase has come.

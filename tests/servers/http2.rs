@@ -11,9 +11,8 @@ use ganymede::{
     Action, Batch, BufferWriter, ByteRange, Context, Download, ErrorKind, Event, FileWriter, HttpDownload,
     RetryDelegate,
 };
-use ganymede_kit::{Authority, Break, Passage, Relay, pattern, wait_until};
+use ganymede_kit::{Authority, Break, Daemon, Passage, Relay, pattern, wait_until};
 
-use crate::daemon::Daemon;
 use crate::{fetch, get};
 
 /// An nginx that speaks HTTP/2 and tells in each reply on which connection it came, and what is needed to trust it.

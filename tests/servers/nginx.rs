@@ -12,9 +12,8 @@ use ganymede::{
     Action, Algorithm, Batch, BufferWriter, ByteRange, Context, Digest, DigestValidation, Download,
     ErrorKind, Event, FileWriter, Limits, Protocol, Reply, Request, RetryDelegate,
 };
-use ganymede_kit::{Authority, pattern};
+use ganymede_kit::{Authority, Daemon, pattern};
 
-use crate::daemon::Daemon;
 use crate::{fetch, get};
 
 /// The digest that the system's own tool computes.

@@ -4,9 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use ganymede::{BufferWriter, Context, Download};
-use ganymede_kit::{Authority, Folder, pattern, wait_until};
+use ganymede_kit::{Authority, Daemon, Folder, pattern, wait_until};
 
-use crate::daemon::Daemon;
 use crate::{fetch, get};
 
 /// A tinyproxy that wants a user and a password.

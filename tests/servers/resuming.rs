@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use ganymede::{Action, Context, Download, Event, FileWriter, Receipt, RetryDelegate};
-use ganymede_kit::{Break, Passage, Relay, pattern, wait_until};
+use ganymede_kit::{Break, Daemon, Passage, Relay, pattern, wait_until};
 
-use crate::daemon::Daemon;
 use crate::get;
 
 const SIZE: usize = 5_000_000;

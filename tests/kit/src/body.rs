@@ -15,7 +15,11 @@ use std::sync::{Arc, OnceLock};
 /// ```
 #[must_use]
 pub fn pattern(length: usize) -> Vec<u8> {
-    period().iter().copied().cycle().take(length).collect()
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        bytes.extend_from_slice(&period()[..PERIOD.min(length - bytes.len())]);
+    }
+    bytes
 }
 
 /// What a reply carries.

@@ -5,6 +5,8 @@
 //!   the test.
 //! - [`Proxy`] forwards requests and opens tunnels; a [`Relay`] passes connections on and breaks them at any byte;
 //!   [`Silent`] never answers; [`Backlog`] does not accept and [`Refusing`] refuses, until the test opens them.
+//! - [`faults`] is the matrix of what can go wrong with a source; [`Daemon`] is a real server: nginx, apache2, ..
+//! - [`Client`] is an HTTP client on a raw socket, which tells a complete response from one that was cut, and how.
 //! - [`FtpOrigin`] is an FTP server whose replies and data connections are scripted in the same way.
 //! - [`Authority`] issues the certificates, [`Ledger`] is what a server has seen and how a test waits for it.
 //! - [`Folder`], [`pattern`], [`wait_until`], [`descriptors`] and [`threads`] are what else most tests need.
@@ -32,7 +34,12 @@
 
 mod answer;
 mod body;
+mod client;
+mod daemon;
 mod delivery;
+#[cfg(unix)]
+mod disk;
+pub mod faults;
 mod folder;
 mod frames;
 mod ftp;
@@ -51,6 +58,10 @@ mod streams;
 mod wire;
 
 pub use body::pattern;
+pub use client::{Client, End, Response};
+pub use daemon::Daemon;
+#[cfg(unix)]
+pub use disk::{Disk, with_disk};
 pub use folder::Folder;
 pub use ftp::{FtpFile, FtpOrigin, FtpReply};
 pub use gate::Gate;

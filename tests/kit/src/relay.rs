@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub enum Break {
 #[derive(Debug)]
 pub struct Relay {
     server: Server,
+    mended: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -75,11 +77,19 @@ impl Relay {
     ) -> Self {
         let passages: Vec<Passage> = passages.into_iter().collect();
         assert!(!passages.is_empty(), "no passage");
+        let mended = Arc::new(AtomicBool::new(false));
+        let passes = Arc::clone(&mended);
         let serve = move |visit: &Visit| {
             let turn = usize::try_from(visit.number).map_or(0, |number| number - 1);
-            serve(visit, to, &passages[turn.min(passages.len() - 1)])
+            let passage = &passages[turn.min(passages.len() - 1)];
+            serve(visit, to, if passes.load(Ordering::SeqCst) { &Passage::Pass } else { passage })
         };
-        Self { server: Server::listen("kit-relay", listener, serve) }
+        Self { server: Server::listen("kit-relay", listener, serve), mended }
+    }
+
+    /// Lets all connections pass that come from now on, whatever its script says.
+    pub fn mend(&self) {
+        self.mended.store(true, Ordering::SeqCst);
     }
 
     /// A URL with this scheme and path that leads through it.

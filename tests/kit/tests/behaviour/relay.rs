@@ -114,3 +114,13 @@ fn ports_that_let_nobody_in_do_so_when_they_are_opened() {
         assert_eq!(Client::connect(address).get("/", &[]).body, b"0123456789");
     }
 }
+
+#[test]
+fn a_mended_relay_lets_everybody_pass() {
+    let origin = Origin::start();
+    origin.on("/file", Reply::ok("hello").close());
+    let relay = Relay::start(origin.address(), [Passage::Refuse(Break::Close)]);
+    assert!(Client::connect(relay.address()).rest().0.is_empty());
+    relay.mend();
+    assert_eq!(Client::connect(relay.address()).get("/file", &[]).body, b"hello");
+}

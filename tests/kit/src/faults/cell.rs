@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nobody listens.
     Refused,
     /// The connection ends in good order.
@@ -52,7 +52,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 25] = [
+    /// All there are.
+    pub const ALL: [Self; 25] = [
         Self::Refused,
         Self::Closed,
         Self::Reset,
@@ -81,12 +82,14 @@ impl Fault {
     ];
 
     /// Whether it happens on this side of the network.
-    pub(crate) fn is_own(self) -> bool {
+    #[must_use]
+    pub fn is_own(self) -> bool {
         matches!(self, Self::Panic | Self::Cancel | Self::Writer)
     }
 
     /// Whether it is how the source answers a range.
-    pub(crate) fn is_about_a_part(self) -> bool {
+    #[must_use]
+    pub fn is_about_a_part(self) -> bool {
         matches!(
             self,
             Self::PartEarlier
@@ -105,18 +108,26 @@ impl Fault {
 
 /// When it goes wrong. Faults of a second request come after a first one that was cut there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
+pub enum Phase {
+    /// While it is connected.
     Connect,
+    /// In the handshake of TLS.
     Tls,
+    /// Before the head is there.
     Header,
+    /// Between the head and the first byte.
     FirstByte,
+    /// In the middle of the body.
     MidBody,
+    /// Before the last byte of the body.
     LastByte,
+    /// When all bytes are there.
     Commit,
 }
 
 impl Phase {
-    pub(crate) const ALL: [Self; 7] = [
+    /// All there are, in their order.
+    pub const ALL: [Self; 7] = [
         Self::Connect,
         Self::Tls,
         Self::Header,
@@ -126,34 +137,49 @@ impl Phase {
         Self::Commit,
     ];
 
-    pub(crate) fn is_in_the_body(self) -> bool {
+    /// Whether it is one of a body.
+    #[must_use]
+    pub fn is_in_the_body(self) -> bool {
         matches!(self, Self::FirstByte | Self::MidBody | Self::LastByte)
+    }
+
+    /// Where in a content of that size it is.
+    #[must_use]
+    pub fn position(self, size: usize) -> usize {
+        match self {
+            Self::MidBody => size / 2,
+            Self::LastByte => size - 1,
+            _ => 0,
+        }
     }
 }
 
 /// One cell.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cell {
-    pub(crate) fault: Fault,
-    pub(crate) phase: Phase,
+pub struct Cell {
+    /// What goes wrong.
+    pub fault: Fault,
+    /// When it does.
+    pub phase: Phase,
     /// Two attempts after the first are allowed.
-    pub(crate) retry: bool,
+    pub retry: bool,
     /// There is a mirror, which is good and has tags of its own.
-    pub(crate) mirror: bool,
+    pub mirror: bool,
     /// The digest is expected.
-    pub(crate) digest: bool,
+    pub digest: bool,
     /// The size is expected.
-    pub(crate) size: bool,
+    pub size: bool,
     /// The source announces the length.
-    pub(crate) announced: bool,
+    pub announced: bool,
     /// The source has a strong tag.
-    pub(crate) tagged: bool,
+    pub tagged: bool,
     /// It happens every time, not once.
-    pub(crate) always: bool,
+    pub always: bool,
 }
 
 impl Cell {
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
+    /// All combinations, those too that are no cells for an [`excuse`](Self::excuse).
+    pub fn all() -> impl Iterator<Item = Self> {
         let places = Fault::ALL.into_iter().flat_map(|fault| Phase::ALL.map(|phase| (fault, phase)));
         places.flat_map(|(fault, phase)| {
             (0..128_u8).map(move |bits| {
@@ -174,17 +200,20 @@ impl Cell {
     }
 
     /// Whether what was received can be gone on with: something proves what the rest belongs to.
-    pub(crate) fn resumes(&self) -> bool {
+    #[must_use]
+    pub fn resumes(&self) -> bool {
         (self.tagged || self.digest) && matches!(self.phase, Phase::MidBody | Phase::LastByte)
     }
 
     /// Whether it takes a time-out to end it.
-    pub(crate) fn waits(&self) -> bool {
+    #[must_use]
+    pub fn waits(&self) -> bool {
         matches!(self.fault, Fault::Stalled | Fault::Dripped)
     }
 
     /// Why there is no such cell, if there is none.
-    pub(crate) fn excuse(&self) -> Option<&'static str> {
+    #[must_use]
+    pub fn excuse(&self) -> Option<&'static str> {
         self.misplaced().or_else(|| self.meaningless())
     }
 
@@ -242,7 +271,9 @@ impl Cell {
         None
     }
 
-    pub(crate) fn is_a_stranger(&self) -> bool {
+    /// Whether the source shows a certificate that nobody vouches for.
+    #[must_use]
+    pub fn is_a_stranger(&self) -> bool {
         (self.fault, self.phase) == (Fault::Wrong, Phase::Tls)
     }
 }

@@ -4,26 +4,38 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::{env, fs};
 
-use ganymede_kit::{Folder, closed_port, wait_until};
+use crate::folder::Folder;
+use crate::process::wait_until;
+use crate::silent::closed_port;
 
 /// A line of `guards.log`: the status, the range that was asked for, and its guard; the same for all servers.
 const NGINX_LOG: &str = "$status $http_range $http_if_range";
 const APACHE_LOG: &str = "%>s %{Range}i %{If-Range}i";
 
-/// A server in the foreground, which ends with the test.
-pub(crate) struct Daemon {
-    pub(crate) child: Child,
-    pub(crate) port: u16,
-    pub(crate) folder: Folder,
+/// A server of the real world in the foreground, in a folder and on a port of its own, which ends when dropped.
+///
+/// ```no_run
+/// let nginx = ganymede_kit::Daemon::nginx("", |_| String::new());
+/// nginx.folder.write("content/file", "hello");
+/// let url = nginx.url("http", "/file");
+/// // .. download it ..
+/// assert_eq!(nginx.log("access.log").lines().count(), 1);
+/// ```
+#[derive(Debug)]
+pub struct Daemon {
+    /// Its process.
+    pub child: Child,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    /// What it serves, in `content`, and its configuration and logs.
+    pub folder: Folder,
 }
 
 impl Daemon {
-    /// Starts a program with the configuration that `configure` writes for a folder and a port.
-    pub(crate) fn start(
-        program: &str,
-        configure: impl FnOnce(&Folder, u16) -> String,
-        arguments: &[&str],
-    ) -> Self {
+    /// Starts a program with the configuration that `configure` writes for a folder and a port, and waits until it
+    /// listens.
+    #[must_use]
+    pub fn start(program: &str, configure: impl FnOnce(&Folder, u16) -> String, arguments: &[&str]) -> Self {
         let (folder, port) = (Folder::new(), closed_port());
         let configuration = folder.write("configuration", configure(&folder, port));
         let mut child = Command::new(program)
@@ -43,7 +55,8 @@ impl Daemon {
     }
 
     /// An nginx that serves `content` of its folder by these further directives of its server.
-    pub(crate) fn nginx(listen: &str, directives: impl FnOnce(&Folder) -> String) -> Self {
+    #[must_use]
+    pub fn nginx(listen: &str, directives: impl FnOnce(&Folder) -> String) -> Self {
         let configure = |folder: &Folder, port| {
             let path = folder.path().display();
             fs::create_dir(folder.file("content")).unwrap();
@@ -65,7 +78,8 @@ impl Daemon {
     }
 
     /// An apache2 that serves `content` of its folder, with these further directives.
-    pub(crate) fn apache(directives: &str) -> Self {
+    #[must_use]
+    pub fn apache(directives: &str) -> Self {
         let configure = |folder: &Folder, port| {
             let path = folder.path().display();
             fs::create_dir(folder.file("content")).unwrap();
@@ -87,7 +101,8 @@ impl Daemon {
     /// A lighttpd that serves `content` of its folder, with these further directives.
     ///
     /// What it does not know the type of has no validators there.
-    pub(crate) fn lighttpd(directives: &str) -> Self {
+    #[must_use]
+    pub fn lighttpd(directives: &str) -> Self {
         let configure = |folder: &Folder, port| {
             let path = folder.path().display();
             fs::create_dir(folder.file("content")).unwrap();
@@ -102,11 +117,15 @@ impl Daemon {
         Self::start("lighttpd", configure, &["-D", "-f"])
     }
 
-    pub(crate) fn url(&self, scheme: &str, path: &str) -> String {
+    /// A URL with this scheme and path that leads to it.
+    #[must_use]
+    pub fn url(&self, scheme: &str, path: &str) -> String {
         format!("{scheme}://127.0.0.1:{}{path}", self.port)
     }
 
-    pub(crate) fn log(&self, name: &str) -> String {
+    /// The text of a log in its folder.
+    #[must_use]
+    pub fn log(&self, name: &str) -> String {
         String::from_utf8(self.folder.read(name)).unwrap()
     }
 }

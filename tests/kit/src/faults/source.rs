@@ -3,35 +3,55 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ganymede_kit::{Break, Passage, Received, Reply};
+use crate::faults::{Cell, Content, Fault, Phase};
+use crate::received::Received;
+use crate::relay::{Break, Passage};
+use crate::reply::Reply;
 
-use crate::cell::{Cell, Fault, Phase};
-use crate::oracle::{Content, SIZE, position};
-
-pub(crate) const TAG: &str = "\"one\"";
+/// The tag of the right content, if there is one.
+pub const TAG: &str = "\"one\"";
 const OTHER_TAG: &str = "\"two\"";
 
 /// Between two bytes that are dripped: far less than any time-out.
 const DRIP: Duration = Duration::from_millis(100);
 
 /// What answers for a cell, and what it was asked.
+///
+/// ```
+/// use std::sync::Arc;
+/// use ganymede_kit::Origin;
+/// use ganymede_kit::faults::{Cell, Source};
+///
+/// let cell = Cell::all().find(|cell| cell.excuse().is_none()).unwrap();
+/// let (origin, source) = (Origin::start(), Arc::new(Source::new(cell, 30_000)));
+/// let answering = Arc::clone(&source);
+/// let url = origin.handle("/file", move |received| answering.reply(received));
+/// // .. download it ..
+/// assert!(source.asked().is_empty());
+/// ```
 #[derive(Debug)]
-pub(crate) struct Source {
+pub struct Source {
     cell: Cell,
+    size: usize,
     /// The `Range` and `If-Range` of each request.
     asked: Mutex<Vec<[Option<String>; 2]>>,
 }
 
 impl Source {
-    pub(crate) fn new(cell: Cell) -> Self {
-        Self { cell, asked: Mutex::default() }
+    /// Makes the source of a cell, whose content has this size.
+    #[must_use]
+    pub fn new(cell: Cell, size: usize) -> Self {
+        Self { cell, size, asked: Mutex::default() }
     }
 
-    pub(crate) fn asked(&self) -> Vec<[Option<String>; 2]> {
+    /// The `Range` and `If-Range` of each request so far.
+    #[must_use]
+    pub fn asked(&self) -> Vec<[Option<String>; 2]> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn reply(&self, received: &Received) -> Reply {
+    /// The answer to the next request.
+    pub fn reply(&self, received: &Received) -> Reply {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = asked.len();
         asked.push(["range", "if-range"].map(|name| received.header(name).map(str::to_owned)));
@@ -53,7 +73,7 @@ impl Source {
     }
 
     fn whole(&self, content: Content) -> Reply {
-        self.framed(Reply::ok(content.bytes()), TAG)
+        self.framed(Reply::ok(content.bytes(self.size)), TAG)
     }
 
     fn framed(&self, reply: Reply, tag: &str) -> Reply {
@@ -71,13 +91,13 @@ impl Source {
             Fault::Dripped => self.whole(Content::Right).slow_header(DRIP),
             Fault::Garbage => Reply::raw("\u{1}\u{2} no head at all\r\n\r\n"),
             Fault::Status(status) => Reply::error(status),
-            _ => Reply::ok(Content::Page.bytes()),
+            _ => Reply::ok(Content::Page.bytes(self.size)),
         }
     }
 
     /// A fault in the body, or after one that was cut there; `start` is where a range begins.
     fn body(&self, turn: usize, start: Option<usize>) -> Reply {
-        let (right, at) = (self.whole(Content::Right), position(self.cell.phase));
+        let (right, at) = (self.whole(Content::Right), self.cell.phase.position(self.size));
         // Counted from the beginning of this very reply.
         let left = (at - start.unwrap_or(0).min(at)) as u64;
         match self.cell.fault {
@@ -87,20 +107,20 @@ impl Source {
             Fault::Dripped => right.drip(at.max(1) as u64, Duration::from_secs(20)),
             Fault::Garbage if self.strikes(turn) => self.garbled(start, at),
             Fault::Truncated if self.strikes(turn) => {
-                self.framed(Reply::ok(Content::Short(at).bytes()), TAG).no_length()
+                self.framed(Reply::ok(Content::Short(at).bytes(self.size)), TAG).no_length()
             }
             Fault::TooLong if !self.strikes(turn) => right,
-            Fault::TooLong if self.cell.announced => self.whole(Content::Long).length(SIZE as u64),
+            Fault::TooLong if self.cell.announced => self.whole(Content::Long).length(self.size as u64),
             Fault::TooLong => self.whole(Content::Long),
             Fault::Closed | Fault::Reset | Fault::Stalled | Fault::Garbage | Fault::Truncated => right,
             _ if turn == 0 => right.cut_after(left),
             Fault::Status(status) if self.cell.always || turn == 1 => Reply::error(status),
-            Fault::OtherTag => self.framed(Reply::ok(Content::Other.bytes()), OTHER_TAG),
+            Fault::OtherTag => self.framed(Reply::ok(Content::Other.bytes(self.size)), OTHER_TAG),
             Fault::SameTag => self.whole(Content::Other),
             Fault::OtherLength => self.whole(Content::OtherLonger),
             Fault::PartEarlier => right.range_shift(-7),
             Fault::PartLater => right.range_shift(7),
-            Fault::PartTotal => right.range_total(SIZE as u64 + 1000),
+            Fault::PartTotal => right.range_total(self.size as u64 + 1000),
             Fault::PartTag => right.range_etag(OTHER_TAG),
             Fault::RangeDropped => right.range_by_date(),
             Fault::NoSuchPart if start.is_some() => Reply::error(416),
@@ -113,15 +133,16 @@ impl Source {
         let mut head = match start {
             None => "HTTP/1.1 200 OK\r\n".to_owned(),
             Some(start) => format!(
-                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{}/{SIZE}\r\n",
-                SIZE - 1
+                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{}/{}\r\n",
+                self.size - 1,
+                self.size
             ),
         };
         if self.cell.tagged {
             head.push_str(&format!("ETag: {TAG}\r\n"));
         }
         head.push_str("Transfer-Encoding: chunked\r\n\r\n");
-        let part = Content::Right.bytes()[start.unwrap_or(0).min(at)..at].to_vec();
+        let part = Content::Right.bytes(self.size)[start.unwrap_or(0).min(at)..at].to_vec();
         let mut bytes = head.into_bytes();
         if !part.is_empty() {
             bytes.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
@@ -134,7 +155,7 @@ impl Source {
 }
 
 /// What happens to the connections of a cell whose fault is below HTTP.
-pub(crate) fn passages(cell: &Cell) -> Vec<Passage> {
+pub(super) fn passages(cell: &Cell) -> Vec<Passage> {
     let breaking = match cell.fault {
         Fault::Reset => Break::Reset,
         Fault::Stalled => Break::Stall,
