@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::context::Context;
+use crate::digest::Digest;
 use crate::download::Download;
 use crate::error::DownloadError;
 use crate::plan::Plan;
@@ -66,6 +67,10 @@ impl<D: Download, A: Send> Download for Attached<D, A> {
 
     fn identifies(&self) -> bool {
         self.download.identifies()
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        self.download.digests()
     }
 
     fn run(&mut self, context: &Context) -> Result<Receipt, DownloadError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::context::Context;
+use crate::digest::Digest;
 use crate::error::DownloadError;
 use crate::request::Request;
 use crate::transfer::Receipt;
@@ -24,6 +25,25 @@ pub trait Download: Send {
 
     /// Tells whether success proves what the content is, wherever it came from: a digest is expected of it.
     fn identifies(&self) -> bool;
+
+    /// Returns the digests that its content must have to succeed; none are known unless said.
+    ///
+    /// Who keeps contents can tell by them, without asking a source, whether what is there is what is wanted.
+    ///
+    /// ```
+    /// use ganymede::{Digest, DigestValidation, Download, HttpDownload, WarnOnly};
+    ///
+    /// let expected: Digest = "md5:d41d8cd98f00b204e9800998ecf8427e".parse()?;
+    /// let validation = DigestValidation::new(expected);
+    /// let download = HttpDownload::get("https://example.com/empty")?;
+    /// assert_eq!(download.digests(), []);
+    /// let download = download.validation(WarnOnly::new(validation.clone())).validation(validation);
+    /// assert_eq!(download.attach("a value").digests(), [expected]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn digests(&self) -> Vec<Digest> {
+        Vec::new()
+    }
 
     /// Runs it from start to end, on this thread. It may be run again.
     ///
@@ -48,6 +68,10 @@ impl<D: Download + ?Sized> Download for Box<D> {
 
     fn identifies(&self) -> bool {
         (**self).identifies()
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        (**self).digests()
     }
 
     fn run(&mut self, context: &Context) -> Result<Receipt, DownloadError> {

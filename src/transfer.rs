@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::attached::Attached;
 use crate::context::Context;
+use crate::digest::Digest;
 use crate::download::Download;
 use crate::engine::Run;
 use crate::error::DownloadError;
@@ -248,6 +249,11 @@ impl<P: Protocol> Download for Transfer<P> {
 
     fn identifies(&self) -> bool {
         self.validations.iter().any(|validation| validation.identifies() && validation.enforced())
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        let enforced = self.validations.iter().filter(|validation| validation.enforced());
+        enforced.filter_map(Validation::expected).collect()
     }
 
     fn run(&mut self, context: &Context) -> Result<Receipt, DownloadError> {

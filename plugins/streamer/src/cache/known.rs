@@ -1,0 +1,54 @@
+//! Which keys the index may have.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use parking_lot::Mutex;
+
+/// How many may be there for nothing before they are counted anew, beside as many as there are.
+const SURPLUS: usize = 16_384;
+
+/// The keys that the index may have: most misses need not ask it.
+///
+/// It has a number for each key, of which a few may be the same, and keys that are gone for a while.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    hash: RandomState,
+    numbers: Mutex<HashSet<u64>>,
+}
+
+impl Known {
+    pub(super) fn may_have(&self, key: &str) -> bool {
+        let number = self.hash.hash_one(key);
+        self.numbers.lock().contains(&number)
+    }
+
+    /// Adds a key, before it is in the index; true if there are by far more than the `count` that it has.
+    pub(super) fn add(&self, key: &str, count: u64) -> bool {
+        let number = self.hash.hash_one(key);
+        let mut numbers = self.numbers.lock();
+        numbers.insert(number);
+        numbers.len() as u64 > 2 * count + SURPLUS as u64
+    }
+
+    /// Begins anew with the keys that there are, while none can be added.
+    pub(super) fn replace(&self, keys: &mut dyn Iterator<Item = String>) {
+        let numbers = keys.map(|key| self.hash.hash_one(&*key)).collect();
+        *self.numbers.lock() = numbers;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_known_until_all_is_begun_anew_without_it() {
+        let known = Known::default();
+        assert!(!known.may_have("a") && !known.add("a", 0) && known.may_have("a") && !known.may_have("b"));
+        let full = (0..SURPLUS).map(|number| known.add(&number.to_string(), 0)).filter(|full| *full).count();
+        assert_eq!(full, 1);
+        known.replace(&mut ["b".to_owned()].into_iter());
+        assert!(known.may_have("b") && !known.may_have("a"));
+    }
+}

@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod account;
+mod answer;
+mod cache;
+mod cache_status;
+mod conditions;
+mod cooling;
+mod digests;
+mod directives;
+mod exchange;
+mod fetch;
+mod fill;
+mod flights;
+mod freshness;
+mod headers;
+mod metrics;
+mod negative;
+mod path;
+mod playback;
+mod policy;
+mod positioned;
+mod prefetch;
+mod range;
+mod refusal;
+mod remote;
+mod respond;
+mod rules;
+mod server;
+mod socket;
+mod streamer;
+mod streams;
+mod upstream;
+mod vary;
+
+pub use access::Access;
+pub use cache::{Cache, CacheError};
+pub use digests::{Digests, DigestsError};
+pub use headers::HeaderPolicy;
+pub use path::{PathError, ResourcePath};
+pub use policy::Policy;
+pub use prefetch::Prefetched;
+pub use remote::Remote;
+pub use rules::Rules;
+pub use server::Server;
+pub use streamer::Streamer;
