@@ -7,12 +7,12 @@ use std::{env, fs, io};
 
 use clap::CommandFactory;
 
-#[allow(dead_code, reason = "the build looks at the descriptions only")]
-#[path = "src/arguments.rs"]
+#[allow(dead_code, unused_imports, reason = "the build looks at the descriptions only")]
+#[path = "src/arguments/mod.rs"]
 mod arguments;
 
 fn main() -> io::Result<()> {
-    println!("cargo::rerun-if-changed=src/arguments.rs");
+    println!("cargo::rerun-if-changed=src/arguments");
     println!("cargo::rerun-if-changed=build.rs");
     let output = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("there is no OUT_DIR"))?;
     let folder = PathBuf::from(output).join("man");

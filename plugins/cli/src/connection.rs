@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ganymede::reqwest::{self, Certificate, Identity};
-use ganymede::{Context, ErrorKind, Factory, Failure, Guard, Http, Protocol, Reply, Request, Url};
+use ganymede::{Context, ErrorKind, Factory, Failure, Http, Protocol, Reply, Request, Url};
 
-use crate::arguments::{Connection, Pace};
+use crate::arguments::{Connection, Patience};
 use crate::item::masked;
 use crate::netrc::{Netrc, WithNetrc};
 use crate::settings::Usage;
 
 /// Makes HTTP with the settings that the command line asks for, but for credentials.
-pub(crate) fn http(connection: &Connection, pace: &Pace) -> Result<Http, Usage> {
+pub(crate) fn http(connection: &Connection, patience: &Patience) -> Result<Http, Usage> {
     let mut http = Http::new()
-        .connect_timeout(pace.connect_timeout)
-        .read_timeout(pace.read_timeout)
+        .connect_timeout(patience.connect_timeout)
+        .read_timeout(patience.read_timeout)
         .max_redirects(connection.max_redirects)
         .verify(!connection.insecure);
     for header in &connection.headers {
@@ -31,25 +31,29 @@ pub(crate) fn http(connection: &Connection, pace: &Pace) -> Result<Http, Usage> 
         Some("none") => http.no_proxy(),
         Some(proxy) => http.proxy(check_proxy(proxy)?),
     };
-    http = certified(http, connection)?;
-    Ok(if connection.public_only { http.guard(Guard::public_only()) } else { http })
+    certified(http, connection)
 }
 
 /// Makes the protocols with the settings that the command line asks for.
-pub(crate) fn factory(http: Http, connection: &Connection) -> Result<Factory, Usage> {
+pub(crate) fn factory(http: Http, connection: &Connection, public_only: bool) -> Result<Factory, Usage> {
     let known = Factory::new();
-    let known = if connection.public_only { known.register("file", forbidden) } else { known };
+    let known = if public_only { known.register("file", forbidden) } else { known };
+    let http = credentialed(http, connection)?;
+    Ok(known.register("http", Arc::clone(&http)).register("https", http))
+}
+
+/// Adds the credentials that the command line asks for.
+pub(crate) fn credentialed(http: Http, connection: &Connection) -> Result<Arc<dyn Protocol>, Usage> {
     if let Some((user, password)) = user(connection)? {
-        return Ok(known.http(http.user(user, password)));
+        return Ok(Arc::new(http.user(user, password)));
     }
     if let Some(file) = &connection.bearer_file {
-        return Ok(known.http(http.bearer_token(secret(file, "--bearer-file")?)));
+        return Ok(Arc::new(http.bearer_token(secret(file, "--bearer-file")?)));
     }
-    if let Some(netrc) = netrc(connection)? {
-        let shared: Arc<dyn Protocol> = Arc::new(WithNetrc::new(http, netrc));
-        return Ok(known.register("http", shared.clone()).register("https", shared));
+    match netrc(connection)? {
+        Some(netrc) => Ok(Arc::new(WithNetrc::new(http, netrc))),
+        None => Ok(Arc::new(http)),
     }
-    Ok(known.http(http))
 }
 
 /// Returns the names and passwords by host, if they are wanted.

@@ -5,31 +5,37 @@ use std::sync::Arc;
 use ganymede::{Context, ErrorKind, Factory, Failure, Guard, Protocol, Reply, Request};
 use ganymede_ftp::Ftp;
 
-use crate::arguments::{Connection, Pace};
+use crate::arguments::{Connection, Patience};
 use crate::connection::{netrc, user};
 use crate::netrc::WithNetrc;
 use crate::settings::Usage;
 
+/// The schemes of FTP.
+pub(crate) const SCHEMES: [&str; 3] = ["ftp", "ftps", "ftpes"];
+
 /// Adds the schemes of FTP to those that are known.
-pub(crate) fn register(known: Factory, connection: &Connection, pace: &Pace) -> Result<Factory, Usage> {
-    let ftp: Arc<dyn Protocol> = match connection.proxy.as_deref() {
-        None | Some("none") => protocol(connection, pace)?,
-        Some(_) => Arc::new(past_the_proxy),
-    };
-    let schemes = ["ftp", "ftps", "ftpes"];
-    Ok(schemes.into_iter().fold(known, |known, scheme| known.register(scheme, Arc::clone(&ftp))))
+pub(crate) fn register(known: Factory, ftp: &Arc<dyn Protocol>) -> Factory {
+    SCHEMES.into_iter().fold(known, |known, scheme| known.register(scheme, Arc::clone(ftp)))
 }
 
-fn protocol(connection: &Connection, pace: &Pace) -> Result<Arc<dyn Protocol>, Usage> {
+/// Makes FTP with the settings that the command line asks for.
+pub(crate) fn protocol(
+    connection: &Connection,
+    patience: &Patience,
+    guard: Option<Guard>,
+) -> Result<Arc<dyn Protocol>, Usage> {
+    if connection.proxy.as_deref().is_some_and(|proxy| proxy != "none") {
+        return Ok(Arc::new(past_the_proxy));
+    }
     let mut ftp = Ftp::new()
-        .connect_timeout(pace.connect_timeout)
-        .read_timeout(pace.read_timeout)
+        .connect_timeout(patience.connect_timeout)
+        .read_timeout(patience.read_timeout)
         .verify(!connection.insecure);
     for file in &connection.ca_certificates {
         ftp = ftp.ca_certificate(file);
     }
-    if connection.public_only {
-        ftp = ftp.guard(Guard::public_only());
+    if let Some(guard) = guard {
+        ftp = ftp.guard(guard);
     }
     if let Some((user, password)) = user(connection)? {
         return Ok(Arc::new(ftp.user(user, password)));

@@ -26,6 +26,8 @@ mod settings;
 mod stats;
 #[cfg(feature = "store")]
 mod store;
+#[cfg(feature = "stream")]
+mod stream;
 mod table;
 mod terminal;
 mod trace;
@@ -37,21 +39,27 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
+use crate::settings::Usage;
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Get(get) => match run::get(&get) {
-            Ok(status) => ExitCode::from(status),
-            Err(usage) => {
-                let error = console::style("error:").for_stderr().red();
-                // When standard error is gone, the exit status has to do.
-                let _ = writeln!(io::stderr(), "{error} {usage}\n\nFor more, try: ganymede get --help");
-                ExitCode::from(run::MISUSED)
-            }
-        },
+        Command::Get(get) => ended(run::get(&get), "get"),
+        #[cfg(feature = "stream")]
+        Command::Stream(stream) => ended(stream::stream(&stream), "stream"),
         Command::Completions { shell } => printed(&pages::completions(shell)),
         Command::Man { command } => printed(pages::man(command.as_deref()).as_bytes()),
     }
+}
+
+fn ended(status: Result<u8, Usage>, command: &str) -> ExitCode {
+    let usage = match status {
+        Ok(status) => return ExitCode::from(status),
+        Err(usage) => usage,
+    };
+    let error = console::style("error:").for_stderr().red();
+    // When standard error is gone, the exit status has to do.
+    let _ = writeln!(io::stderr(), "{error} {usage}\n\nFor more, try: ganymede {command} --help");
+    ExitCode::from(run::MISUSED)
 }
 
 fn printed(page: &[u8]) -> ExitCode {

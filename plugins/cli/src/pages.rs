@@ -16,6 +16,8 @@ pub(crate) fn completions(shell: Shell) -> Vec<u8> {
 pub(crate) fn man(command: Option<&str>) -> &'static str {
     match command {
         Some("get") => include_str!(concat!(env!("OUT_DIR"), "/man/ganymede-get.1")),
+        #[cfg(feature = "stream")]
+        Some("stream") => include_str!(concat!(env!("OUT_DIR"), "/man/ganymede-stream.1")),
         Some("completions") => include_str!(concat!(env!("OUT_DIR"), "/man/ganymede-completions.1")),
         Some("man") => include_str!(concat!(env!("OUT_DIR"), "/man/ganymede-man.1")),
         _ => include_str!(concat!(env!("OUT_DIR"), "/man/ganymede.1")),

@@ -19,7 +19,7 @@ use crate::settings::{Items, Settings, Usage};
 use crate::watch::Watch;
 
 /// The exit status when something failed.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 
 /// The exit status of bad usage or input.
 pub(crate) const MISUSED: u8 = 2;

@@ -5,9 +5,9 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ganymede::{Context, Digest, Existing, Factory, Limits, Segmented, Url};
+use ganymede::{Context, Digest, Existing, Factory, Guard, Limits, Segmented, Url};
 
-use crate::arguments::{self, Concurrency, Get, Segments};
+use crate::arguments::{self, Concurrency, Get, Patience, Rate, Segments};
 use crate::connection;
 use crate::feed::Feed;
 use crate::input::{BadLine, Lines};
@@ -88,12 +88,18 @@ pub(crate) type Items = Box<dyn Iterator<Item = Result<Item, BadLine>>>;
 impl Settings {
     pub(crate) fn new(arguments: &Get) -> Result<Self, Usage> {
         check_combination(arguments)?;
-        let http = connection::http(&arguments.connection, &arguments.pace)?;
+        let (connection, patience) = (&arguments.connection, &arguments.pace.patience);
+        let guard = arguments.reach.public_only.then(Guard::public_only);
+        let http = connection::http(connection, patience)?;
+        let http = match guard.clone() {
+            Some(guard) => http.guard(guard),
+            None => http,
+        };
         #[cfg(feature = "store")]
-        let store = crate::store::store(&http, &arguments.pace);
-        let factory = connection::factory(http, &arguments.connection)?;
+        let store = crate::store::store(&http, patience);
+        let factory = connection::factory(http, connection, guard.is_some())?;
         #[cfg(feature = "ftp")]
-        let factory = crate::ftp::register(factory, &arguments.connection, &arguments.pace)?;
+        let factory = crate::ftp::register(factory, &crate::ftp::protocol(connection, patience, guard)?);
         #[cfg(feature = "store")]
         let factory = crate::store::register(factory, &store);
         let list = arguments.content.mirror_list.as_deref();
@@ -121,7 +127,7 @@ impl Settings {
         Ok(Self {
             factory,
             segments: speed.segments,
-            retries: arguments.pace.retries,
+            retries: patience.retries,
             deadline: arguments.pace.deadline,
             mirror_list,
             listed_name: name.map(|name| name.to_string_lossy().into_owned()),
@@ -140,7 +146,7 @@ impl Settings {
             wait_for_space: storage.wait_for_space,
             max_size: arguments.content.max_size,
             min_speed: speed.min_speed.map(|bytes| (bytes, speed.min_speed_time)),
-            limits: limits(arguments),
+            limits: limits(patience, &speed.rate),
             to_stdout: out == Some(Path::new("-")),
             concurrency,
             adaptive,
@@ -205,16 +211,16 @@ impl Settings {
     }
 }
 
-fn limits(arguments: &Get) -> Limits {
-    let (pace, speed) = (&arguments.pace, &arguments.speed);
-    let mut limits = Limits::new().max_retry_after(pace.max_retry_after);
-    if let Some(connections) = pace.per_host {
+/// Returns how hosts are treated.
+pub(crate) fn limits(patience: &Patience, rate: &Rate) -> Limits {
+    let mut limits = Limits::new().max_retry_after(patience.max_retry_after);
+    if let Some(connections) = patience.per_host {
         limits = limits.per_host(connections.into());
     }
-    if let Some(bytes) = speed.limit_rate {
+    if let Some(bytes) = rate.limit_rate {
         limits = limits.rate(bytes);
     }
-    if let Some(bytes) = speed.limit_rate_per_host {
+    if let Some(bytes) = rate.limit_rate_per_host {
         limits = limits.rate_per_host(bytes);
     }
     limits

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use ganymede::{ErrorKind, Existing, Factory, Failure, Http, Url};
 use ganymede_store::{Store, StoreWriter, object_in, schemes};
 
-use crate::arguments::{self, Get, Pace};
+use crate::arguments::{self, Get, Patience};
 use crate::item::{Item, masked, shown};
 use crate::settings::Usage;
 
 /// Makes the protocol of stores, which connects as HTTP does.
-pub(crate) fn store(http: &Http, pace: &Pace) -> Store {
-    Store::new().http(http).read_timeout(pace.read_timeout)
+pub(crate) fn store(http: &Http, patience: &Patience) -> Store {
+    Store::new().http(http).read_timeout(patience.read_timeout)
 }
 
 /// Adds the schemes of stores to those that are known.

@@ -34,6 +34,8 @@ mod stats;
 #[cfg(feature = "store")]
 mod store;
 mod storing;
+#[cfg(all(feature = "stream", unix))]
+mod stream;
 mod tracing;
 mod usage;
 mod verification;

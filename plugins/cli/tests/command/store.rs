@@ -2,7 +2,7 @@
 
 #[path = "../../../store/tests/store/server.rs"]
 #[allow(dead_code, reason = "it is made for the tests of the stores, too")]
-mod server;
+pub(crate) mod server;
 
 use std::process::Command;
 
