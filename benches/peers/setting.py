@@ -51,7 +51,8 @@ def processor() -> str:
 def version(command: tuple[str, ...]) -> str:
     if not shutil.which(command[0]):
         return MISSING
-    said = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+    # Some say it with an exit status of failure.
+    said = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
     found = re.search(r"\d+(\.\d+)+\w*", said)
     return found.group() if found else said.splitlines()[0]
 
