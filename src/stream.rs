@@ -24,7 +24,7 @@ use crate::reply::Head;
 use crate::transfer::Receipt;
 
 /// How many blocks wait to be read, at most.
-const BLOCKS: usize = 8;
+const BLOCKS: usize = 4;
 
 /// Runs a download on a thread of its own, and returns the head and a reader of its bytes as they arrive.
 ///

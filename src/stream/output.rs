@@ -17,6 +17,12 @@ use crate::reply::Head;
 use crate::transfer::Receipt;
 use crate::writer::{Output, Writer};
 
+/// How many bytes a block has, at least, of which more come at once: as much as is received in one go.
+const FULL: usize = 64 << 10;
+
+/// How many bytes are handed over in one go, at most, unless they come so.
+const JOINED: usize = 128 << 10;
+
 /// What goes from the download to the reader.
 pub(super) enum Message {
     Head(Box<Head>),
@@ -129,7 +135,14 @@ impl Shared {
 impl Writer for StreamWriter {
     fn open(&self) -> io::Result<Box<dyn Output>> {
         let shared = Arc::clone(&self.0);
-        Ok(Box::new(StreamOutput { shared, head: None, held: Vec::new(), received: 0, again: None }))
+        Ok(Box::new(StreamOutput {
+            shared,
+            head: None,
+            held: Vec::new(),
+            flows: false,
+            received: 0,
+            again: None,
+        }))
     }
 }
 
@@ -139,6 +152,8 @@ struct StreamOutput {
     head: Option<Head>,
     /// The last block, until another one or the commit shows that it may go.
     held: Vec<u8>,
+    /// Something of this copy was forwarded.
+    flows: bool,
     received: u64,
     /// What a copy that starts again repeats of what was forwarded.
     again: Option<Repetition>,
@@ -189,6 +204,13 @@ impl Output for StreamOutput {
 }
 
 impl StreamOutput {
+    /// Tells whether a block goes on together with what is held. Blocks that are full come fast, so nobody waits long for
+    /// the next one, and to hand each over for itself would be most of the work; the first goes alone, at once.
+    fn joins(&self, new: &[u8]) -> bool {
+        let held = self.held.len();
+        self.flows && new.len() >= FULL && held >= FULL && held + new.len() <= JOINED
+    }
+
     /// Takes from a block what repeats the bytes that were forwarded, which must be the same.
     fn repeat<'b>(&mut self, block: &'b [u8]) -> io::Result<&'b [u8]> {
         let Some(again) = &mut self.again else { return Ok(block) };
@@ -211,10 +233,17 @@ impl Write for StreamOutput {
     fn write(&mut self, block: &[u8]) -> io::Result<usize> {
         let new = self.repeat(block)?;
         if !new.is_empty() {
-            let held = std::mem::replace(&mut self.held, new.to_vec());
-            if !held.is_empty() {
-                self.shared.put_block(self.head.as_ref(), held)?;
-                self.shared.end.0.ring();
+            if self.joins(new) {
+                self.held.extend_from_slice(new);
+            } else {
+                let mut next = Vec::with_capacity(if new.len() < FULL { new.len() } else { JOINED });
+                next.extend_from_slice(new);
+                let held = std::mem::replace(&mut self.held, next);
+                if !held.is_empty() {
+                    self.flows = true;
+                    self.shared.put_block(self.head.as_ref(), held)?;
+                    self.shared.end.0.ring();
+                }
             }
         }
         self.received += block.len() as u64;

@@ -67,7 +67,7 @@ impl Exchange {
                         && let Some(cache) = self.shared.keeping()
                     {
                         // No faster than what has come can be stored.
-                        drop(cache.turn().lock().await);
+                        cache.write(|| ()).await;
                     }
                     if self.shared.flights.len() > self.shared.most {
                         // Those that nobody waits for are brought to their end first.

@@ -1,7 +1,7 @@
 //! Reading a file at a position, from a task that must not block.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -39,12 +39,22 @@ pub(crate) fn read_all_at_once(file: &File, length: u64) -> Option<Bytes> {
 /// Writes all of some blocks at a position. It may block.
 pub(crate) fn write(file: &File, blocks: &[Bytes], position: u64) -> io::Result<u64> {
     let mut position = position;
-    for block in blocks {
-        put(file, block, position)?;
-        position += block.len() as u64;
+    let mut rest: Vec<IoSlice<'_>> = blocks.iter().map(|block| IoSlice::new(block)).collect();
+    let mut rest = rest.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        let written = put(file, &rest[..rest.len().min(MOST)], position)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        position += written as u64;
+        IoSlice::advance_slices(&mut rest, written);
     }
     Ok(position)
 }
+
+/// How many blocks are written in one go: the least that a system must take.
+const MOST: usize = 16;
 
 /// Reads what is in memory; `None` if that is nothing, or cannot be told.
 #[cfg(target_os = "linux")]
@@ -81,16 +91,22 @@ fn at(file: &File, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, position)
 }
 
-#[cfg(unix)]
-fn put(file: &File, block: &[u8], position: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, block, position)
+#[cfg(target_os = "linux")]
+fn put(file: &File, blocks: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+    loop {
+        match rustix::io::pwritev(file, blocks, position) {
+            Err(rustix::io::Errno::INTR) => {}
+            written => return Ok(written?),
+        }
+    }
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn put(file: &File, blocks: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+    blocks.first().map_or(Ok(0), |block| std::os::unix::fs::FileExt::write_at(file, block, position))
 }
 
 #[cfg(windows)]
-fn put(file: &File, block: &[u8], position: u64) -> io::Result<()> {
-    let mut done = 0;
-    while done < block.len() {
-        done += std::os::windows::fs::FileExt::seek_write(file, &block[done..], position + done as u64)?;
-    }
-    Ok(())
+fn put(file: &File, blocks: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+    blocks.first().map_or(Ok(0), |block| std::os::windows::fs::FileExt::seek_write(file, block, position))
 }

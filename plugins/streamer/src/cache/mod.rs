@@ -6,6 +6,7 @@ mod known;
 mod memory;
 mod object;
 mod room;
+mod writer;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,6 +26,7 @@ use entry::milliseconds;
 use index::Index;
 use known::Known;
 use object::Objects;
+use writer::Writer;
 
 use crate::rules::Rules;
 
@@ -60,7 +62,7 @@ struct Inner {
     index: Mutex<Index>,
     /// What was found lately, by key. It is changed only while the index is held, so that it never disagrees.
     hot: Mutex<HashMap<String, Entries>>,
-    turn: tokio::sync::Mutex<()>,
+    writer: Writer,
     known: Known,
     /// What there is of a key that is not known: always the same.
     nothing: Entries,
@@ -150,7 +152,7 @@ impl Cache {
             limit,
             objects,
             index: Mutex::new(index),
-            turn: tokio::sync::Mutex::default(),
+            writer: Writer::start().map_err(failed)?,
             known,
             nothing: Arc::from([]),
             hot: Mutex::default(),
@@ -235,10 +237,12 @@ impl Cache {
         Ok(stored)
     }
 
-    /// Returns what is to be held while something is [stored](Self::store): one thread at a time can do that, and others
-    /// need not wait for it.
-    pub(crate) fn turn(&self) -> &tokio::sync::Mutex<()> {
-        &self.0.turn
+    /// Does something that [stores](Self::store), after all that came before; `None` if that panics.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        self.0.writer.run(work).await
     }
 
     /// Begins a content. It may block.

@@ -202,7 +202,7 @@ impl Store {
         let Self { cache, key, incoming, pending, waiting, written } = self;
         let unwritten =
             Unwritten { cache: cache.clone(), incoming, blocks: pending, bytes: waiting, position: written };
-        let (fill, stored_in) = (Arc::clone(fill), cache.clone());
+        let (fill, writer) = (Arc::clone(fill), cache.clone());
         let store = move || {
             let (incoming, size) = match unwritten.write() {
                 Ok(written) => written,
@@ -212,11 +212,10 @@ impl Store {
             if let Err(error) = cache.store(incoming, &key, &selection, size, record, &rules) {
                 tracing::warn!(%error, "cannot store a content");
             }
-            cache.maintain();
         };
         // Where that panics, it is not stored, and was passed on all the same.
-        let _turn = stored_in.turn().lock().await;
-        let _ = spawn_blocking(store).await;
+        let _ = writer.write(store).await;
+        writer.maintain();
     }
 }
 
