@@ -41,6 +41,7 @@ class Measure:
 MEASURES = {
     "misses": Measure("misses of 16 KiB", "1/s", 1, True),
     "miss cpu": Measure("processor time of one", "µs", 1e-3, False),
+    "far misses": Measure("misses of 16 KiB, origin 40 ms away", "1/s", 1, True),
     "large": Measure("a miss of 1 GiB", "MiB/s", MIB, True),
     "hits": Measure("hits of 1 KiB", "1/s", 1, True),
     "hit cpu": Measure("processor time of one", "µs", 1e-3, False),
@@ -56,6 +57,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds count")
     parser.add_argument("--only", metavar="NAME", action="append", help="one cache (repeatable)")
     parser.add_argument("--ganymede", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--delay", type=Path, required=True, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     # Ended from outside, it still takes its servers and files with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -83,17 +85,19 @@ def compete(work: Path, arguments: argparse.Namespace, rounds: int) -> tuple[dic
     expected = dict(files_of(files))
     digests = work / "SHA256SUMS"
     digests.write_text("".join(f"{digest}  {path}\n" for path, digest in expected.items()))
-    stage = Stage(work, files, arguments.ganymede, digests)
+    stage = Stage(work, files, arguments.ganymede, digests, arguments.delay)
     results: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     wrong: dict[str, str] = {}
-    with stage.origin():
+    with stage.origin(), stage.distance():
         for number in range(rounds + 1):
-            for name, server in stage.contestants().items():
+            for name, server in stage.contestants(stage.origin_port).items():
                 if name in wrong or (arguments.only and name not in arguments.only):
                     continue
                 try:
                     with server:
                         seen = one(server, stage, expected, count, size, small, first=number == 0)
+                    with stage.contestants(stage.far_port)[name] as far:
+                        seen["far misses"], _ = rate(far, "misses.lua", "/", 1 if small else 3, str(count))
                 except (Wrong, RuntimeError, OSError) as error:
                     wrong[name] = str(error)
                     print(f"{name}: {error}", flush=True)

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Self
 
 HERE = Path(__file__).parent
+# Milliseconds to an origin that is far away, and back.
+ROUND_TRIP = 40
 
 
 @dataclass
@@ -95,30 +97,37 @@ class Server:
 
 
 class Stage:
-    """Where they run: a folder in memory, with the files of the origin, and ports."""
+    """Where they run: a folder in memory, with the files of the origin, and ports.
 
-    def __init__(self, work: Path, files: Path, ganymede: Path, digests: Path) -> None:
-        self.work, self.files, self.ganymede, self.digests = work, files, ganymede, digests
-        self.origin_port, self.port = free_ports(2)
+    The origin is far away at a second port: `delay` is the program of the proxy there.
+    """
+
+    def __init__(self, work: Path, files: Path, ganymede: Path, digests: Path, delay: Path) -> None:
+        self.work, self.files, self.ganymede, self.digests, self.delay = work, files, ganymede, digests, delay
+        self.origin_port, self.far_port, self.port = free_ports(3)
 
     def origin(self) -> Server:
         (self.work / "temporary-of-origin").mkdir(exist_ok=True)
-        configuration = self.configured("origin.conf")
+        configuration = self.configured("origin.conf", self.origin_port)
         command = ["nginx", "-c", str(configuration), "-e", str(self.work / "origin.log")]
         return Server("the origin", command, self.origin_port, self.work / "origin.out")
 
-    def contestants(self) -> dict[str, Server]:
-        """Those that are installed, by name."""
+    def distance(self) -> Server:
+        command = [str(self.delay), *map(str, (self.far_port, self.origin_port, ROUND_TRIP, 0, 0))]
+        return Server("the distance", command, self.far_port, self.work / "distance.out")
+
+    def contestants(self, origin: int) -> dict[str, Server]:
+        """Those that are installed, by name, before the origin at a port."""
         work, port = self.work, self.port
         cache = work / "cache"
         ganymede = [str(self.ganymede), "stream", "--listen", f"127.0.0.1:{port}", "--access-log", "none"]
-        ganymede += ["--remote", f"http://127.0.0.1:{self.origin_port}/", "--cache", str(cache)]
+        ganymede += ["--remote", f"http://127.0.0.1:{origin}/", "--cache", str(cache)]
         ganymede += ["--cache-size", "8G", "--digests", str(self.digests)]
-        nginx = ["nginx", "-c", str(self.configured("nginx.conf")), "-e", str(work / "nginx.log")]
-        squid_conf = str(self.configured("squid.conf"))
+        nginx = ["nginx", "-c", str(self.configured("nginx.conf", origin)), "-e", str(work / "nginx.log")]
+        squid_conf = str(self.configured("squid.conf", origin))
         # Squid makes its folders in a run of its own.
         squid = ["sh", "-c", f"squid -N -z -f {squid_conf} && exec squid -N -f {squid_conf}"]
-        varnish = ["varnishd", "-F", "-a", f"127.0.0.1:{port}", "-f", str(self.configured("origin.vcl"))]
+        varnish = ["varnishd", "-F", "-a", f"127.0.0.1:{port}", "-f", str(self.configured("origin.vcl", origin))]
         varnish += ["-n", str(cache), "-s", "malloc,8g", "-t", "3600"]
         commands = {"ganymede": ganymede, "nginx": nginx, "squid": squid, "varnish": varnish}
         (work / "temporary").mkdir(exist_ok=True)
@@ -129,14 +138,14 @@ class Stage:
             if shutil.which(programs[name])
         }
 
-    def configured(self, template: str) -> Path:
+    def configured(self, template: str, origin: int) -> Path:
         text = (HERE / template).read_text()
         values = {
             "work": self.work,
             "files": self.files,
             "cache": self.work / "cache",
             "port": self.port,
-            "origin": self.origin_port,
+            "origin": origin,
             "cores": os.cpu_count(),
             "user": "proxy" if os.geteuid() == 0 else getpass.getuser(),
         }

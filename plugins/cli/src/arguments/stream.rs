@@ -100,6 +100,8 @@ pub(crate) struct Service {
 #[command(next_help_heading = "What is kept")]
 pub(crate) struct Keeping {
     /// Keeps files in the folder DIR, which is made if it is missing; one process uses it at a time
+    ///
+    /// It is for what is below these remotes: where it keeps files of others alone, that is an error.
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
     /// How many bytes of files are kept; those that were not used for the longest time make room [default: 10G]

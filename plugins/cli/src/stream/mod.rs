@@ -1,6 +1,7 @@
 //! A run of `ganymede stream`.
 
 mod access;
+mod belonging;
 mod destination;
 mod lines;
 mod listening;

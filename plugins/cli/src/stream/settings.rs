@@ -8,6 +8,7 @@ use ganymede_streamer::{Cache, CacheError, HeaderPolicy, Rules, Server, Streamer
 use crate::arguments::{Bounds, Freshness, Headers, Keeping, Policy, Stream};
 use crate::settings::{Usage, limits};
 
+use super::belonging;
 use super::upstream::Upstream;
 
 /// How much is kept where nobody has said it, in bytes.
@@ -58,7 +59,9 @@ pub(crate) fn streamer(arguments: &Stream, upstream: &Arc<Upstream>) -> Result<S
         .longest_target(number(bounds.url_size));
     if let Some(folder) = &keeping.cache {
         let cache = Cache::open(folder, keeping.cache_size.unwrap_or(CACHE_SIZE));
-        streamer = streamer.cache(cache.map_err(|error| unusable(&error))?);
+        let cache = cache.map_err(|error| unusable(&error))?;
+        belonging::claim(folder, &arguments.service.remotes)?;
+        streamer = streamer.cache(cache);
     }
     Ok(streamer)
 }

@@ -16,6 +16,26 @@ fn refused(folder: &Folder, arguments: &[&str]) -> Finished {
 }
 
 #[test]
+fn a_folder_keeps_what_is_below_one_remote_and_its_mirrors() {
+    let (folder, origin, mirror) = (Folder::new(), Origin::start(), Origin::start());
+    let (first, second) = (origin.url(""), mirror.url("/"));
+    let start = |remotes: &[&str]| {
+        let remotes = remotes.iter().flat_map(|remote| ["--remote", remote]);
+        Serving::start(&folder, ["--cache", "cache"].into_iter().chain(remotes)).end();
+    };
+    start(&[&first]);
+    start(&[&format!("{first}/"), &second]);
+    start(&[&second.replace("http://", "http://amy:s3cr3t@")]);
+    let all = ["--listen", "127.0.0.1:0", "--cache", "cache", "--remote", &first];
+    refused(&folder, &all)
+        .says("--cache")
+        .says(&format!("of another remote, {second}"))
+        .says("choose another folder");
+    assert!(!String::from_utf8(folder.read("cache/remotes")).unwrap().contains("s3cr3t"));
+    start(&[&second]);
+}
+
+#[test]
 fn what_is_wrong_is_quoted_with_what_to_do() {
     let folder = Folder::new();
     folder.write("file", "");
