@@ -2,7 +2,7 @@
 #![no_main]
 
 #[allow(dead_code, reason = "only the parsers of values are used")]
-#[path = "../../../plugins/cli/src/arguments.rs"]
+#[path = "../../../plugins/cli/src/arguments/mod.rs"]
 mod arguments;
 #[allow(dead_code, reason = "only the parser is under test")]
 #[path = "../../../plugins/cli/src/input.rs"]
