@@ -151,7 +151,7 @@ class Stage:
         }
         for name, value in values.items():
             text = text.replace(f"@{name}@", str(value))
-        path = self.work / template
+        path = self.work / f"{origin}-{template}"
         path.write_text(text)
         return path
 

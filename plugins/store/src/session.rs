@@ -13,7 +13,7 @@ use crate::location::{Location, Place, shown};
 use crate::protocol::Store;
 use crate::service::Access;
 use crate::settings::Settings;
-use crate::transport::{Seen, Transport};
+use crate::transport::{Parts, Seen, Transport};
 
 /// The region of what has none: what speaks S3 elsewhere takes any.
 const REGION: &str = "us-east-1";
@@ -123,7 +123,8 @@ impl Session {
                 None => {
                     let (http, seen, read_timeout) =
                         (Arc::clone(&http), Seen::default(), settings.read_timeout);
-                    let transport = Transport { http, client: client.clone(), read_timeout, seen };
+                    let (client, parts) = (client.clone(), Parts::default());
+                    let transport = Transport { http, client, read_timeout, seen, parts };
                     let bucket = place.name.clone();
                     driver.wait(context, async move { Ok(transport.region(&bucket).await) })?
                 }
@@ -145,6 +146,7 @@ impl Session {
             client: self.client.clone(),
             read_timeout: self.settings.read_timeout,
             seen: Arc::clone(&seen),
+            parts: Parts::default(),
         };
         let context = OperationContext::default().with_http_transport(HttpTransporter::new(transport));
         (self.operator.clone().with_context(context), seen)

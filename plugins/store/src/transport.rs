@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,8 @@ use http::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
 use http_body::Body as _;
 use opendal::{Buffer, Error, ErrorKind as Kind, HttpBody, HttpTransport};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// How often a request that puts something is sent in all, when it fails for the moment.
@@ -31,6 +34,9 @@ const METADATA: Duration = Duration::from_secs(1);
 
 /// How many bytes a second are taken to be sent at least.
 const SLOWEST: u64 = 64 << 10;
+
+/// How long the removal of an upload waits for the parts of it that are on their way.
+const BEHIND: Duration = Duration::from_millis(400);
 
 /// How much of what a server says of an error is read, in bytes.
 const SAID: usize = 64 << 10;
@@ -58,7 +64,11 @@ pub(crate) struct Transport {
     pub(crate) client: Client,
     pub(crate) read_timeout: Duration,
     pub(crate) seen: Seen,
+    pub(crate) parts: Parts,
 }
+
+/// The requests under way that put parts of an upload, also those for which nobody waits any more.
+pub(crate) type Parts = Arc<Mutex<JoinSet<()>>>;
 
 impl HttpTransport for Transport {
     async fn fetch(&self, request: http::Request<Buffer>) -> opendal::Result<http::Response<HttpBody>> {
@@ -70,7 +80,7 @@ impl HttpTransport for Transport {
         let tries = if parts.method == Method::GET { 1 } else { TRIES };
         let mut pause = PAUSE;
         for left in (0..tries).rev() {
-            let asked = self.ask(&parts.method, &url, parts.headers.clone(), body.clone()).await;
+            let asked = self.ask_in_turn(&parts.method, &url, parts.headers.clone(), body.clone()).await;
             let again = match &asked {
                 Ok(response) => is_passing(response.status()),
                 Err(failure) => failure.is_transient(),
@@ -98,6 +108,39 @@ impl Transport {
         self.http.admits(&url).ok()?;
         let response = self.ask(&Method::HEAD, &url, HeaderMap::new(), Bytes::new()).await.ok()?;
         response.headers().get(REGION)?.to_str().ok().map(str::to_owned)
+    }
+
+    /// Asks; what removes an upload comes behind the parts of it, for a while: one that arrived later would be left.
+    async fn ask_in_turn(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<reqwest::Response, Failure> {
+        let uploads = url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case("uploadId"));
+        if uploads && *method == Method::DELETE {
+            let mut parts = take(&mut *self.parts.lock());
+            let ended = async { while parts.join_next().await.is_some() {} };
+            // Those that take longer are cut.
+            let _ = timeout(BEHIND, ended).await;
+        }
+        if !uploads || *method != Method::PUT {
+            return self.ask(method, url, headers, body).await;
+        }
+        let (sender, answer) = oneshot::channel();
+        // Without the parts, which are cut when nobody has them any more.
+        let transport = Self { parts: Parts::default(), ..self.clone() };
+        let (method, url) = (method.clone(), url.clone());
+        let asking = async move {
+            let _ = sender.send(transport.ask(&method, &url, headers, body).await);
+        };
+        {
+            let mut parts = self.parts.lock();
+            while parts.try_join_next().is_some() {}
+            parts.spawn(asking);
+        }
+        answer.await.unwrap_or_else(|_| Err(Failure::cancelled()))
     }
 
     async fn ask(
