@@ -13,7 +13,7 @@ from pathlib import Path
 from contestants import HERE, Server, Stage
 from measures import Wrong, compare, files_of, large, rate, slow_clients, together
 
-sys.path.insert(0, str(HERE.parent / "peers"))
+# Beside the other benchmark's, to which that has led the way.
 from files import make, make_one  # noqa: E402
 from setting import processor, version  # noqa: E402
 

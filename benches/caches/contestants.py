@@ -13,6 +13,9 @@ from types import TracebackType
 from typing import Self
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "peers"))
+from servers import free_ports  # noqa: E402
+
 # Milliseconds to an origin that is far away, and back.
 ROUND_TRIP = 40
 
@@ -154,14 +157,6 @@ class Stage:
         path = self.work / f"{origin}-{template}"
         path.write_text(text)
         return path
-
-
-def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in held]
-    for listener in held:
-        listener.close()
-    return ports
 
 
 if __name__ == "__main__":
