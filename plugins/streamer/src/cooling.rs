@@ -39,6 +39,10 @@ impl Cooling {
     }
 
     fn blame(&self, source: &Url) {
+        if self.rest.is_zero() {
+            // Whoever has looked at the clock just before would take it for resting.
+            return;
+        }
         // Of bases that lie within each other, the nearest is meant.
         let fits = |base: &&Base| source.as_str().starts_with(base.shown.as_str());
         if let Some(base) = self.bases.iter().filter(fits).max_by_key(|base| base.shown.as_str().len()) {
@@ -59,5 +63,24 @@ impl EventHandler for Cooling {
             self.blame(last.source());
         }
         Action::Continue
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blamed_base_comes_last_unless_it_is_to_rest_for_no_time() {
+        let bases =
+            ["http://a.example.com/", "http://b.example.com/"].map(|base| base.parse::<Url>().unwrap());
+        let source = bases[0].join("file").unwrap();
+        for (rest, first) in [(Duration::from_secs(60), 1), (Duration::ZERO, 0)] {
+            let cooling = Cooling::new(&bases, rest);
+            cooling.blame(&source);
+            assert_eq!(cooling.ordered()[0], &bases[first]);
+            assert_eq!(cooling.bases[0].until.lock().is_some(), !rest.is_zero());
+        }
     }
 }
