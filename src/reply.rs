@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::BufRead;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
@@ -93,14 +94,21 @@ impl Head {
         self
     }
 
-    /// Sets all headers at once; nothing is read from them.
+    /// Sets all headers at once; nothing is read from them. Their values are copied: those of a library are parts of all
+    /// that it has received with them, and would keep that in memory for as long as the head is kept.
     #[must_use]
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
+        let together: Vec<u8> = self.headers.values().flat_map(HeaderValue::as_bytes).copied().collect();
+        let (together, mut at) = (Bytes::from(together), 0);
         for (name, value) in &mut self.headers {
-            if name == SET_COOKIE {
-                value.set_sensitive(true);
+            let sensitive = value.is_sensitive() || name == SET_COOKIE;
+            let end = at + value.len();
+            if let Ok(copy) = HeaderValue::from_maybe_shared(together.slice(at..end)) {
+                *value = copy;
             }
+            value.set_sensitive(sensitive);
+            at = end;
         }
         self
     }
@@ -401,5 +409,30 @@ impl Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply").field("head", &self.head).field("has_body", &self.body.is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_keeps_nothing_of_what_its_headers_were_received_in() {
+        let received = Bytes::from(b"\"v1\"a=1b=2\xe4 and a long body".to_vec());
+        let value = |range| HeaderValue::from_maybe_shared(received.slice(range)).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.append(ETAG, value(0..4));
+        headers.append(SET_COOKIE, value(4..7));
+        headers.append(SET_COOKIE, value(7..10));
+        headers.append("x-text", value(10..11));
+        headers.append("x-empty", value(0..0));
+        let expected = headers.clone();
+        let head = Head::new(&"http://example.com/".parse().unwrap()).with_headers(headers);
+        assert_eq!(*head.headers(), expected);
+        assert!(head.headers().get_all(SET_COOKIE).iter().all(HeaderValue::is_sensitive));
+        assert!(!head.headers()[ETAG].is_sensitive());
+        drop(expected);
+        assert!(received.is_unique());
     }
 }
