@@ -137,7 +137,7 @@ pub use protocol::segmented::Segmented;
 pub use record::{ParseRecordError, Record};
 pub use reply::{Head, Reply, Validator};
 pub use request::{ByteRange, Credentials, Method, Request};
-pub use stream::{Body, stream};
+pub use stream::{Body, Sink, forward, stream};
 pub use timing::Timing;
 pub use transfer::{Receipt, Transfer};
 pub use trust::Trust;

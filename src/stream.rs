@@ -1,20 +1,22 @@
 //! A download as a stream: its head, and its bytes while they arrive.
 
+mod channel;
 mod output;
+mod sink;
 mod threads;
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::mem::take;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::task::{self, Poll};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use url::Url;
 
-use output::{Alarm, Message, Shared, StreamWriter};
-use threads::Threads;
+use channel::{Alarm, Channel, Message};
+use sink::start;
+
+pub use sink::{Sink, forward};
 
 use crate::context::Context;
 use crate::download::Download;
@@ -95,33 +97,12 @@ impl Body {
     /// # Errors
     /// No thread can be started.
     pub fn begin<D: Download + 'static>(download: D, context: &Context) -> Result<Self, DownloadError> {
-        let mut download = download;
         let url = download.request().url().clone();
         let (context, alarm) = (context.child(), Alarm::default());
         let (sender, receiver) = bounded(BLOCKS);
-        let shared = Shared::new(sender, alarm.clone(), download.identifies(), context.clone());
-        let shared = Arc::new(shared);
-        download.set_writer(Arc::new(StreamWriter(Arc::clone(&shared))));
+        let channel = Channel::new(sender, alarm.clone(), context.clone());
         let (over, running) = bounded(0);
-        let within = context.clone();
-        let started = Threads::of(&context).run(move || {
-            // The last to be dropped.
-            let _over: Sender<()> = over;
-            let (mut download, shared, within) = (download, shared, within);
-            let result = catch_unwind(AssertUnwindSafe(|| download.run(&within))).unwrap_or_else(|panic| {
-                Err(DownloadError::new(download.request().url(), Failure::panicked(&*panic)))
-            });
-            if let Ok(receipt) = &result {
-                // A reply without a body is never committed, so its head is still here.
-                let _ = shared.put_head(receipt.head());
-            }
-            // Nobody may be there any more.
-            let _ = shared.send_end(result);
-        });
-        started.map_err(|error| {
-            let message = format!("cannot start a thread: {error}");
-            DownloadError::new(&url, Failure::new(ErrorKind::Other, message))
-        })?;
+        start(download, &context, Box::new(channel), over)?;
         Ok(Self {
             url,
             receiver,

@@ -1,16 +1,13 @@
-//! Where a streamed download writes to: the reader, as far as what was read before allows it.
+//! Where a streamed download writes to: its sink, as far as what was forwarded before allows it.
 
 use std::io::{self, Write};
 use std::mem::take;
 use std::sync::Arc;
-use std::task::Waker;
 
-use crossbeam_channel::{Sender, TrySendError, bounded, select};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-use crate::cancel::Hook;
-use crate::context::Context;
+use super::sink::Sink;
 use crate::error::DownloadError;
 use crate::failure::{ErrorKind, Failure};
 use crate::reply::Head;
@@ -23,112 +20,72 @@ const FULL: usize = 64 << 10;
 /// How many bytes are handed over in one go, at most, unless they come so.
 const JOINED: usize = 128 << 10;
 
-/// What goes from the download to the reader.
-pub(super) enum Message {
-    Head(Box<Head>),
-    Block(Vec<u8>),
-    End(Box<Result<Receipt, DownloadError>>),
-}
-
-/// Wakes the task that waits for a message, if one does.
-#[derive(Clone, Default)]
-pub(super) struct Alarm(Arc<Mutex<Option<Waker>>>);
-
-impl Alarm {
-    pub(super) fn set(&self, waker: &Waker) {
-        *self.0.lock() = Some(waker.clone());
-    }
-
-    fn ring(&self) {
-        let waker = self.0.lock().take();
-        // Without the lock: the task may be dropped by that, and the body with it.
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-/// Rings when no more messages can come, also if none has said so.
-struct LastRing(Alarm);
-
-impl Drop for LastRing {
-    fn drop(&mut self) {
-        self.0.ring();
-    }
-}
-
 /// The writer of a stream; its outputs, one for each copy, share what was forwarded.
-pub(super) struct StreamWriter(pub(super) Arc<Shared>);
+pub(super) struct StreamWriter(pub(super) Arc<Forwarding>);
 
-pub(super) struct Shared {
-    /// Before the alarm: it is gone when that rings for the last time.
-    sender: Sender<Message>,
-    end: LastRing,
+/// Where a download is forwarded to, and what has been.
+pub(super) struct Forwarding {
     /// Whether success proves what the content is.
     identified: bool,
     forwarded: Mutex<Forwarded>,
-    context: Context,
 }
 
-#[derive(Default)]
 struct Forwarded {
+    /// It is there until the end.
+    sink: Option<Box<dyn Sink>>,
     head: Option<Head>,
     length: u64,
     prefix: Sha256,
 }
 
-impl Shared {
-    /// Makes what the writer of a download and its thread share.
-    pub(super) fn new(sender: Sender<Message>, alarm: Alarm, identified: bool, context: Context) -> Self {
-        Self { sender, end: LastRing(alarm), identified, forwarded: Mutex::default(), context }
+impl Forwarding {
+    /// Forwards to a sink what is identified by its success, or not.
+    pub(super) fn new(sink: Box<dyn Sink>, identified: bool) -> Self {
+        let forwarded = Forwarded { sink: Some(sink), head: None, length: 0, prefix: Sha256::new() };
+        Self { identified, forwarded: Mutex::new(forwarded) }
     }
 
-    /// Sends the last message: waits until it fits, or it is cancelled.
-    pub(super) fn send_end(&self, result: Result<Receipt, DownloadError>) -> io::Result<()> {
-        self.put(Message::End(Box::new(result)))?;
-        self.end.0.ring();
-        Ok(())
-    }
-
-    /// Waits until the message fits, or it is cancelled; who reads is not woken for it unless somebody rings.
-    fn put(&self, message: Message) -> io::Result<()> {
-        let message = match self.sender.try_send(message) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Full(message)) => {
-                // Who is to make room may not know of what came before.
-                self.end.0.ring();
-                message
-            }
-            Err(TrySendError::Disconnected(_)) => return Err(Failure::cancelled().into()),
-        };
-        let (raise, raised) = bounded::<()>(0);
-        let _hook: Hook = self.context.on_cancel(move || drop(raise));
-        select! {
-            send(self.sender, message) -> sent => sent.map_err(|_| Failure::cancelled().into()),
-            recv(raised) -> _ => Err(Failure::cancelled().into()),
-        }
-    }
-
-    /// Puts the head before what follows at once.
+    /// Forwards the head, unless one was.
     pub(super) fn put_head(&self, head: &Head) -> io::Result<()> {
-        let mut forwarded = self.forwarded.lock();
-        if forwarded.head.is_some() {
-            return Ok(());
-        }
-        forwarded.head = Some(head.clone());
-        drop(forwarded);
-        self.put(Message::Head(Box::new(head.clone())))
+        self.forwarded.lock().put_head(head)
     }
 
-    fn put_block(&self, head: Option<&Head>, block: Vec<u8>) -> io::Result<()> {
-        if let Some(head) = head {
-            self.put_head(head)?;
-        }
+    /// Forwards a block, and before the first one the head.
+    fn put(&self, head: Option<&Head>, block: Vec<u8>, last: bool) -> io::Result<()> {
         let mut forwarded = self.forwarded.lock();
+        if let Some(head) = head {
+            forwarded.put_head(head)?;
+        }
+        if last {
+            // Nothing starts again behind it.
+            return forwarded.sink()?.last(block);
+        }
         forwarded.length += block.len() as u64;
         forwarded.prefix.update(&block);
-        drop(forwarded);
-        self.put(Message::Block(block))
+        forwarded.sink()?.block(block)
+    }
+
+    /// Forwards the end.
+    pub(super) fn end(&self, result: Result<Receipt, DownloadError>) {
+        let sink = self.forwarded.lock().sink.take();
+        if let Some(sink) = sink {
+            sink.end(result);
+        }
+    }
+}
+
+impl Forwarded {
+    fn sink(&mut self) -> io::Result<&mut dyn Sink> {
+        let ended = || io::Error::other("something was written after the end of the download");
+        self.sink.as_deref_mut().map(|sink| sink as _).ok_or_else(ended)
+    }
+
+    fn put_head(&mut self, head: &Head) -> io::Result<()> {
+        if self.head.is_some() {
+            return Ok(());
+        }
+        self.head = Some(head.clone());
+        self.sink()?.head(head)
     }
 }
 
@@ -148,7 +105,7 @@ impl Writer for StreamWriter {
 
 /// One copy on its way to the reader.
 struct StreamOutput {
-    shared: Arc<Shared>,
+    shared: Arc<Forwarding>,
     head: Option<Head>,
     /// The last block, until another one or the commit shows that it may go.
     held: Vec<u8>,
@@ -195,10 +152,10 @@ impl Output for StreamOutput {
             return Err(other_content());
         }
         let held = take(&mut self.held);
-        // The end, which follows at once, wakes who reads: of a small content, once for all of it.
         match &self.head {
             Some(head) if held.is_empty() => self.shared.put_head(head),
-            head => self.shared.put_block(head.as_ref(), held),
+            _ if held.is_empty() => Ok(()),
+            head => self.shared.put(head.as_ref(), held, true),
         }
     }
 }
@@ -241,8 +198,7 @@ impl Write for StreamOutput {
                 let held = std::mem::replace(&mut self.held, next);
                 if !held.is_empty() {
                     self.flows = true;
-                    self.shared.put_block(self.head.as_ref(), held)?;
-                    self.shared.end.0.ring();
+                    self.shared.put(self.head.as_ref(), held, false)?;
                 }
             }
         }

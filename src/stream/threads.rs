@@ -1,12 +1,12 @@
 //! The threads that streams run on.
 
 use std::io;
+use std::mem::take;
 use std::sync::{Arc, Weak};
 use std::thread::Builder;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, SendError, Sender, bounded};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::context::{Context, SlotKey};
 
@@ -19,13 +19,46 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The threads of a context that have run a stream and wait for another: for a small one, starting a thread would be
 /// most of the work.
 #[derive(Default)]
-pub(super) struct Threads(Mutex<Waiting>);
+pub(super) struct Threads(Mutex<Vec<Arc<Post>>>);
+
+/// Where a thread waits for a job. It goes to sleep at once: looking again and again, as channels do, takes the time of
+/// those who have something to do.
+#[derive(Default)]
+struct Post {
+    order: Mutex<Order>,
+    ordered: Condvar,
+}
 
 #[derive(Default)]
-struct Waiting {
-    /// The last to wait is the first to go on.
-    threads: Vec<(u64, Sender<Job>)>,
-    next: u64,
+enum Order {
+    #[default]
+    Wait,
+    Run(Job),
+    /// Nobody is there to give one.
+    Leave,
+}
+
+impl Post {
+    fn give(&self, order: Order) {
+        *self.order.lock() = order;
+        self.ordered.notify_one();
+    }
+
+    /// Waits for a job for so long, or for as long as it takes.
+    fn wait(&self, time: Option<Duration>) -> Order {
+        let mut order = self.order.lock();
+        while matches!(*order, Order::Wait) {
+            match time {
+                None => self.ordered.wait(&mut order),
+                Some(time) => {
+                    if self.ordered.wait_for(&mut order, time).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        take(&mut *order)
+    }
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -44,51 +77,49 @@ impl Threads {
 
     /// Runs a job on a thread that waits, or on a new one.
     pub(super) fn run(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let mut job: Job = Box::new(job);
-        let waiting = self.0.lock().threads.pop();
-        if let Some((_, thread)) = waiting {
-            match thread.send(job) {
-                Ok(()) => return Ok(()),
-                Err(SendError(unsent)) => job = unsent,
-            }
+        let job: Job = Box::new(job);
+        // The last to wait is the first to go on.
+        let waiting = self.0.lock().pop();
+        if let Some(post) = waiting {
+            post.give(Order::Run(job));
+            return Ok(());
         }
         let threads = Arc::downgrade(self);
         Builder::new().name("ganymede-stream".to_owned()).spawn(move || work(job, &threads)).map(drop)
     }
 
-    fn enlist(&self, thread: Sender<Job>) -> u64 {
+    /// Takes a thread from those that wait; false if somebody else has.
+    fn strike(&self, post: &Arc<Post>) -> bool {
         let mut waiting = self.0.lock();
-        let number = waiting.next;
-        waiting.next += 1;
-        waiting.threads.push((number, thread));
-        number
+        let before = waiting.len();
+        waiting.retain(|other| !Arc::ptr_eq(other, post));
+        waiting.len() < before
     }
+}
 
-    /// Takes a thread from the list; false if somebody else has.
-    fn strike(&self, number: u64) -> bool {
-        let mut waiting = self.0.lock();
-        let before = waiting.threads.len();
-        waiting.threads.retain(|(other, _)| *other != number);
-        waiting.threads.len() < before
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.0.get_mut().drain(..).for_each(|post| post.give(Order::Leave));
     }
 }
 
 /// Runs a job, and all that come before it has waited for too long.
 fn work(job: Job, threads: &Weak<Threads>) {
-    let mut job = job;
+    let (mut job, post) = (job, Arc::new(Post::default()));
     loop {
         job();
-        let (sender, receiver) = bounded(1);
-        let Some(number) = threads.upgrade().map(|threads| threads.enlist(sender)) else { return };
-        let next = match receiver.recv_timeout(IDLE) {
-            Err(RecvTimeoutError::Timeout) => match threads.upgrade() {
-                Some(threads) if !threads.strike(number) => receiver.recv().ok(),
-                _ => return,
-            },
-            next => next.ok(),
-        };
-        // With nobody to send one, the context is gone.
-        let Some(next) = next else { return };
+        let Some(waiting) = threads.upgrade() else { return };
+        waiting.0.lock().push(Arc::clone(&post));
+        drop(waiting);
+        let mut next = post.wait(Some(IDLE));
+        if matches!(next, Order::Wait) {
+            match threads.upgrade() {
+                Some(threads) if threads.strike(&post) => return,
+                // Somebody is about to give it one, or to have it leave.
+                _ => next = post.wait(None),
+            }
+        }
+        let Order::Run(next) = next else { return };
         job = next;
     }
 }
@@ -107,10 +138,10 @@ mod tests {
     /// Runs a job, and returns its thread once that waits for another one.
     fn run(threads: &Arc<Threads>) -> ThreadId {
         let (sender, receiver) = channel();
-        let before = threads.0.lock().next;
+        let before = threads.0.lock().len();
         threads.run(move || sender.send(thread::current().id()).unwrap()).unwrap();
         let thread = receiver.recv_timeout(PATIENCE).unwrap();
-        while threads.0.lock().next == before {
+        while threads.0.lock().len() < before.max(1) {
             thread::yield_now();
         }
         thread
@@ -132,7 +163,7 @@ mod tests {
     fn a_thread_that_waits_for_too_long_ends_and_so_do_all_with_their_context() {
         let threads = Threads::of(&Context::new());
         let first = run(&threads);
-        while !threads.0.lock().threads.is_empty() {
+        while !threads.0.lock().is_empty() {
             thread::yield_now();
         }
         assert_ne!(run(&threads), first);
