@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::mem::take;
 use std::sync::Arc;
 
+use blake3::Hasher;
 use parking_lot::Mutex;
-use sha2::{Digest as _, Sha256};
 
 use super::sink::Sink;
 use crate::error::DownloadError;
@@ -35,13 +35,14 @@ struct Forwarded {
     sink: Option<Box<dyn Sink>>,
     head: Option<Head>,
     length: u64,
-    prefix: Sha256,
+    /// By BLAKE3, since it is compared with its like only, and takes less than half of the time of SHA-256.
+    prefix: Hasher,
 }
 
 impl Forwarding {
     /// Forwards to a sink what is identified by its success, or not.
     pub(super) fn new(sink: Box<dyn Sink>, identified: bool) -> Self {
-        let forwarded = Forwarded { sink: Some(sink), head: None, length: 0, prefix: Sha256::new() };
+        let forwarded = Forwarded { sink: Some(sink), head: None, length: 0, prefix: Hasher::new() };
         Self { identified, forwarded: Mutex::new(forwarded) }
     }
 
@@ -119,7 +120,7 @@ struct StreamOutput {
 /// The beginning of a copy that has been forwarded already, from another one.
 struct Repetition {
     left: u64,
-    prefix: Sha256,
+    prefix: Hasher,
 }
 
 impl Output for StreamOutput {
@@ -143,7 +144,7 @@ impl Output for StreamOutput {
                 "cannot start again after the first byte: nothing proves that it is the same content";
             return Err(Failure::new(ErrorKind::Incomplete, message).transient(false).into());
         }
-        self.again = Some(Repetition { left: forwarded.length, prefix: Sha256::new() });
+        self.again = Some(Repetition { left: forwarded.length, prefix: Hasher::new() });
         Ok(())
     }
 
