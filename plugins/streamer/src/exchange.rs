@@ -171,9 +171,6 @@ impl Exchange {
         let Some(stored) = self.shared.keeping().and_then(|stored| stored.read(entry).ok()) else {
             return Answer::Unreadable(account);
         };
-        if let Some(cache) = self.shared.keeping() {
-            cache.maintain();
-        }
         let content = Representation {
             status: entry.record.status,
             headers: entry.record.headers.clone(),

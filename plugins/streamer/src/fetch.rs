@@ -64,10 +64,10 @@ impl Exchange {
                         return Answer::Again(account);
                     }
                     if self.shared.flights.len() > self.shared.most / 2
-                        && let Some(cache) = self.shared.keeping()
+                        && let Some(ending) = self.shared.flights.any_ending()
                     {
                         // No faster than what has come can be stored.
-                        cache.write(|| ()).await;
+                        let _ = ending.ended().await;
                     }
                     if self.shared.flights.len() > self.shared.most {
                         // Those that nobody waits for are brought to their end first.
@@ -134,7 +134,7 @@ impl Exchange {
         now.zip(found.all.as_ref()).is_some_and(|(now, then)| !Arc::ptr_eq(&now, then))
     }
 
-    /// Runs a fill, on a task of its own.
+    /// Runs a fill, on a thread of its own.
     fn start(&self, fill: Arc<Fill>, mut download: Box<dyn Download>, entry: Option<Arc<Entry>>) {
         let entry = entry.filter(|entry| ask_for_news(download.request_mut(), entry).unwrap_or(false));
         let storage = self.shared.keeping().filter(|_| !self.wants.no_store).cloned();
@@ -148,29 +148,25 @@ impl Exchange {
         };
         let exchange = self.clone();
         let left = Arc::clone(&fill);
-        tokio::spawn(run(fill, job, |outcome| async move {
-            exchange.learn(outcome.err(), left.begun).await;
+        run(fill, job, move |outcome| {
+            exchange.learn(outcome.err(), left.begun);
             exchange.shared.flights.leave(&key, &left);
-        }));
+        });
     }
 
-    /// Learns from how a fill has ended what is at the path.
-    async fn learn(&self, error: Option<Arc<DownloadError>>, asked: SystemTime) {
-        let key = self.key().to_owned();
-        let rules = Arc::clone(&self.shared.rules);
-        let Some(error) = error else { return self.shared.negative.remove(&key) };
-        let Some(refusal) = Refusal::of(&error, asked, &rules) else { return };
-        let (nothing, time) = (refusal.is_nothing(), refusal.lifetime(&self.sent, &rules));
-        self.shared.negative.insert(&key, &self.sent, refusal, time);
+    /// Learns from how the source was asked what is at the path. It may block.
+    fn learn(&self, error: Option<Arc<DownloadError>>, asked: SystemTime) {
+        let (key, rules) = (self.key(), &self.shared.rules);
+        let Some(error) = error else { return self.shared.negative.remove(key) };
+        let Some(refusal) = Refusal::of(&error, asked, rules) else { return };
+        let (nothing, time) = (refusal.is_nothing(), refusal.lifetime(&self.sent, rules));
+        self.shared.negative.insert(key, &self.sent, refusal, time);
         // What was said to one who has shown who they are is for them.
         let told_to_all = ![AUTHORIZATION, COOKIE].iter().any(|name| self.sent.contains_key(name));
-        let Some(cache) = self.shared.keeping().filter(|_| nothing && told_to_all).cloned() else { return };
-        let sent = self.sent.clone();
-        let forget = move || {
-            let gone = cache.find(&key, &rules);
-            gone.iter().filter(|entry| entry.suits(&sent)).for_each(|entry| cache.remove(entry));
-        };
-        let _ = spawn_blocking(forget).await;
+        if let Some(cache) = self.shared.keeping().filter(|_| nothing && told_to_all) {
+            let gone = cache.find(key, rules);
+            gone.iter().filter(|entry| entry.suits(&self.sent)).for_each(|entry| cache.remove(entry));
+        }
     }
 
     /// Asks for what is stored anew, while that is used.
@@ -303,7 +299,8 @@ impl Exchange {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                self.learn(Some(Arc::clone(&error)), requested).await;
+                let (exchange, learnt) = (self.clone(), Arc::clone(&error));
+                let _ = spawn_blocking(move || exchange.learn(Some(learnt), requested)).await;
                 match self.failed(&error, requested, found, cache, account) {
                     Answer::Is(response) => *response,
                     Answer::Again(account) | Answer::Unreadable(account) => {

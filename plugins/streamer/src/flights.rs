@@ -65,6 +65,11 @@ impl Flights {
         self.0.lock().get(key)?.iter().find(|fill| fill.is_ending()).cloned()
     }
 
+    /// Returns any of which all has come, and that is about to be stored.
+    pub(crate) fn any_ending(&self) -> Option<Arc<Fill>> {
+        self.0.lock().values().flatten().find(|fill| fill.is_ending()).cloned()
+    }
+
     /// Returns how many are under way.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().values().map(Vec::len).sum()

@@ -57,10 +57,7 @@ pub(crate) enum PlaybackError {
 impl Playback {
     /// Makes the body of it. When it fails, the client is to see that it is not complete.
     pub(crate) fn into_body(mut self) -> Body {
-        if let (Source::Stored(Stored::Memory(content)), Some(Part::Span(span)), 1) =
-            (&self.source, self.parts.front(), self.parts.len())
-            && let Some(content) = part(content, span)
-        {
+        if let Some(content) = self.in_one_go() {
             self.account.sent(content.len());
             self.account.completed();
             return Body::new(InOneGo { content: Some(content), _account: self.account });
@@ -83,6 +80,16 @@ impl Playback {
                 }
             }
         }))
+    }
+
+    /// Returns all of it, if that is in memory.
+    fn in_one_go(&self) -> Option<Bytes> {
+        let (Some(Part::Span(span)), 1) = (self.parts.front(), self.parts.len()) else { return None };
+        match &self.source {
+            Source::Stored(Stored::Memory(content)) => part(content, span),
+            Source::Fill(reader) if !self.hold && span.start == 0 => reader.fill.in_one_block(span.end),
+            _ => None,
+        }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, PlaybackError> {

@@ -1,17 +1,17 @@
 //! The index of what is stored, in `SQLite`.
 
 use std::path::Path;
-use std::time::SystemTime;
 
 use ganymede::Digest;
 use http::StatusCode;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::entry::{Entry, Record, headers, lines, milliseconds, time};
+use super::lately::Change;
 use crate::rules::Rules;
 
 /// The version of the tables; an index of another one is begun anew, and its objects with it.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// A row is numbered once and for all: the number is the name of its object, and one that is left over from a row that
 /// was not written must never be taken for that of another.
@@ -33,6 +33,8 @@ const TABLES: &str = "
     CREATE INDEX entries_by_use ON entries (used);
 ";
 
+const REMOVE: &str = "DELETE FROM entries WHERE id = ?1";
+
 const COLUMNS: &str = "id, key, selection, size, headers, requested, received, digests, status";
 
 /// The index of what is stored.
@@ -41,8 +43,15 @@ const COLUMNS: &str = "id, key, selection, size, headers, requested, received, d
 #[derive(Debug)]
 pub(super) struct Index {
     connection: Connection,
-    /// What tells this run of the system from others; empty once the object is surely on the disk.
+    /// What tells this run of the system from others. A row has it, and the stretch of time that it was written in, until
+    /// its object is surely on the disk.
     boot: String,
+    stretch: u64,
+    /// Up to this number, all objects are on the disk.
+    floor: i64,
+    /// The highest number of the last two stretches of time.
+    before: i64,
+    turned: i64,
 }
 
 /// An object and its size, and the key that it is for.
@@ -71,10 +80,11 @@ impl Index {
             change.commit()?;
         }
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let index = Self { connection, boot: boot.trim().to_owned() };
+        let boot = boot.trim().to_owned();
         // What another run of the system wrote may not have reached the disk before its end.
-        index.connection.execute("DELETE FROM entries WHERE boot != '' AND boot != ?1", [&index.boot])?;
-        Ok(index)
+        connection
+            .execute("DELETE FROM entries WHERE boot != '' AND boot NOT LIKE ?1", [format!("{boot}/%")])?;
+        Ok(Self { connection, boot, stretch: 0, floor: 0, before: 0, turned: 0 })
     }
 
     /// Returns all that is stored under a key.
@@ -85,43 +95,37 @@ impl Index {
         entries.filter_map(Result::transpose).collect()
     }
 
-    /// Adds an entry in place of the one it supersedes, whose number is returned with that of the new one. It is there
-    /// once `place` has put the object of that number where it belongs.
-    pub(super) fn insert<E: From<rusqlite::Error>>(
-        &mut self,
-        key: &str,
-        selection: &str,
-        size: u64,
-        record: &Record,
-        place: impl FnOnce(i64) -> Result<(), E>,
-    ) -> Result<(i64, Option<Victim>), E> {
-        let change = self.connection.transaction()?;
-        let old = same(&change, key, selection)?;
-        if let Some(old) = &old {
-            change.prepare_cached("DELETE FROM entries WHERE id = ?1")?.execute([old.id])?;
-        }
-        change
-            .prepare_cached(
+    /// Makes changes in their order, all or none.
+    pub(super) fn write(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
+        let run = self.run();
+        let transaction = self.connection.transaction()?;
+        {
+            let mut add = transaction.prepare_cached(
                 "INSERT INTO entries
-                     (key, selection, size, status, headers, requested, received, digests, used, boot)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                key,
-                selection,
-                signed(size),
-                record.status.as_u16(),
-                lines(&record.headers),
-                milliseconds(record.requested),
-                milliseconds(record.received),
-                digests(&record.digests),
-                milliseconds(SystemTime::now()),
-                self.boot,
-            ])?;
-        let id = change.last_insert_rowid();
-        place(id)?;
-        change.commit()?;
-        Ok((id, old))
+                     (id, key, selection, size, status, headers, requested, received, digests, used, boot)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            )?;
+            let mut remove = transaction.prepare_cached(REMOVE)?;
+            for change in changes {
+                match change {
+                    Change::Add(entry, used) => add.execute(params![
+                        entry.id,
+                        entry.key,
+                        entry.selection,
+                        signed(entry.size),
+                        entry.record.status.as_u16(),
+                        lines(&entry.record.headers),
+                        milliseconds(entry.record.requested),
+                        milliseconds(entry.record.received),
+                        digests(&entry.record.digests),
+                        used,
+                        run,
+                    ])?,
+                    Change::Remove(id) => remove.execute([id])?,
+                };
+            }
+        }
+        transaction.commit()
     }
 
     /// Replaces what is known of an entry, whose object stays; false if it is gone.
@@ -143,7 +147,7 @@ impl Index {
     }
 
     pub(super) fn remove(&self, id: i64) -> rusqlite::Result<bool> {
-        Ok(self.connection.prepare_cached("DELETE FROM entries WHERE id = ?1")?.execute([id])? > 0)
+        Ok(self.connection.prepare_cached(REMOVE)?.execute([id])? > 0)
     }
 
     /// Returns those that were not used for the longest time, after the first `skip` of them.
@@ -175,10 +179,29 @@ impl Index {
         Ok(last.optional()?.unwrap_or(0))
     }
 
-    /// Notes that all objects up to this number are on the disk, also if the system ends.
-    pub(super) fn synced(&self, last: i64) -> rusqlite::Result<()> {
-        self.connection.execute("UPDATE entries SET boot = '' WHERE id <= ?1 AND boot != ''", [last])?;
+    /// Begins a new stretch of time: what was written before it is [synced](Self::synced) once what is in the folder is on
+    /// the disk.
+    pub(super) fn turn(&mut self) -> rusqlite::Result<()> {
+        self.turned = self.last()?;
+        self.stretch += 1;
         Ok(())
+    }
+
+    /// Notes that all objects of what was written before the last [turn](Self::turn) are on the disk, also if the system
+    /// ends.
+    pub(super) fn synced(&mut self) -> rusqlite::Result<()> {
+        self.connection.execute(
+            "UPDATE entries SET boot = '' WHERE id > ?1 AND boot != '' AND boot != ?2",
+            params![self.floor, self.run()],
+        )?;
+        // Numbers may be written in another order than they are given, but not for as long as this.
+        (self.floor, self.before) = (self.before, self.turned);
+        Ok(())
+    }
+
+    /// Returns what tells this stretch of time from others.
+    fn run(&self) -> String {
+        format!("{}/{}", self.boot, self.stretch)
     }
 
     /// Calls for each entry with its number and size; those for which that is false are removed.
@@ -186,7 +209,7 @@ impl Index {
         let change = self.connection.transaction()?;
         {
             let mut all = change.prepare("SELECT id, key, size FROM entries")?;
-            let mut remove = change.prepare("DELETE FROM entries WHERE id = ?1")?;
+            let mut remove = change.prepare(REMOVE)?;
             let mut rows = all.query([])?;
             while let Some(row) = rows.next()? {
                 let one = victim(row)?;
@@ -208,12 +231,6 @@ impl Index {
         let count: i64 = self.connection.query_row("SELECT count(*) FROM entries", [], |row| row.get(0))?;
         Ok(unsigned(count))
     }
-}
-
-fn same(change: &Transaction<'_>, key: &str, selection: &str) -> rusqlite::Result<Option<Victim>> {
-    let mut statement =
-        change.prepare_cached("SELECT id, key, size FROM entries WHERE key = ?1 AND selection = ?2")?;
-    statement.query_row([key, selection], victim).optional()
 }
 
 fn victim(row: &Row<'_>) -> rusqlite::Result<Victim> {

@@ -23,17 +23,20 @@ impl Known {
         self.numbers.lock().contains(&number)
     }
 
-    /// Adds a key, before it is in the index; true if there are by far more than the `count` that it has.
-    pub(super) fn add(&self, key: &str, count: u64) -> bool {
+    /// Adds a key, before it is in the index.
+    pub(super) fn add(&self, key: &str) {
         let number = self.hash.hash_one(key);
-        let mut numbers = self.numbers.lock();
-        numbers.insert(number);
-        numbers.len() as u64 > 2 * count + SURPLUS as u64
+        self.numbers.lock().insert(number);
+    }
+
+    /// Tells whether there are by far more than the `count` of those that the index has.
+    pub(super) fn is_outgrown(&self, count: u64) -> bool {
+        self.numbers.lock().len() as u64 > 2 * count + SURPLUS as u64
     }
 
     /// Begins anew with the keys that there are, while none can be added.
-    pub(super) fn replace(&self, keys: &mut dyn Iterator<Item = String>) {
-        let numbers = keys.map(|key| self.hash.hash_one(&*key)).collect();
+    pub(super) fn replace(&self, keys: &mut dyn Iterator<Item = &str>) {
+        let numbers = keys.map(|key| self.hash.hash_one(key)).collect();
         *self.numbers.lock() = numbers;
     }
 }
@@ -45,10 +48,14 @@ mod tests {
     #[test]
     fn what_was_added_is_known_until_all_is_begun_anew_without_it() {
         let known = Known::default();
-        assert!(!known.may_have("a") && !known.add("a", 0) && known.may_have("a") && !known.may_have("b"));
-        let full = (0..SURPLUS).map(|number| known.add(&number.to_string(), 0)).filter(|full| *full).count();
-        assert_eq!(full, 1);
-        known.replace(&mut ["b".to_owned()].into_iter());
-        assert!(known.may_have("b") && !known.may_have("a"));
+        assert!(!known.may_have("a"));
+        known.add("a");
+        assert!(known.may_have("a") && !known.may_have("b"));
+        (0..SURPLUS - 1).for_each(|number| known.add(&number.to_string()));
+        assert!(!known.is_outgrown(0));
+        known.add("more");
+        assert!(known.is_outgrown(0) && !known.is_outgrown(1));
+        known.replace(&mut ["b"].into_iter());
+        assert!(known.may_have("b") && !known.may_have("a") && !known.is_outgrown(0));
     }
 }

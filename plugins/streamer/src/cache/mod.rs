@@ -3,21 +3,27 @@
 mod entry;
 mod index;
 mod known;
+mod lately;
 mod memory;
 mod object;
 mod room;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests;
 mod writer;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use entry::{Entry, Record};
 pub(crate) use object::{Incoming, Stored};
@@ -25,13 +31,17 @@ pub(crate) use object::{Incoming, Stored};
 use entry::milliseconds;
 use index::Index;
 use known::Known;
+use lately::{Change, Lately};
 use object::Objects;
 use writer::Writer;
 
 use crate::rules::Rules;
 
-/// How many paths are remembered without asking the index.
-const HOT: usize = 16_384;
+/// How long who opens a folder waits for another one to leave it: its last contents may be on their way there.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// How many changes are kept from the index, at most.
+const UNWRITTEN: usize = 256;
 
 /// How many contents are kept under a key: clients choose what they are told apart by.
 const VARIANTS: usize = 32;
@@ -39,8 +49,8 @@ const VARIANTS: usize = 32;
 /// Contents in a folder, with an index in `SQLite`.
 ///
 /// A content is stored only once it is whole and has passed all its validations. It is there after a restart, also after
-/// one that was not foreseen: what a killed process had begun is gone, and what the system may have lost when it ended
-/// is not trusted. When the contents need more than their size, those that were not used for the longest time make room,
+/// one that was not foreseen: what a killed process had begun is gone, with what it had stored within the last few
+/// milliseconds and not served since, and what the system may have lost when it ended is not trusted. When the contents need more than their size, those that were not used for the longest time make room,
 /// but none that is being read. One process uses a folder at a time.
 ///
 /// ```
@@ -53,17 +63,31 @@ const VARIANTS: usize = 32;
 /// # Ok::<(), ganymede_streamer::CacheError>(())
 /// ```
 #[derive(Clone)]
-pub struct Cache(Arc<Inner>);
+pub struct Cache(Arc<Handle>);
+
+/// What all who use the cache share; the thread that writes to the index ends with the last of them.
+struct Handle {
+    writer: Writer,
+    inner: Arc<Inner>,
+}
+
+impl Deref for Handle {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
 
 struct Inner {
     folder: PathBuf,
     limit: u64,
     objects: Objects,
     index: Mutex<Index>,
-    /// What was found lately, by key. It is changed only while the index is held, so that it never disagrees.
-    hot: Mutex<HashMap<String, Entries>>,
-    writer: Writer,
+    lately: Lately,
     known: Known,
+    /// The number of the next entry.
+    next: AtomicI64,
     /// What there is of a key that is not known: always the same.
     nothing: Entries,
     /// When entries were used last, of which the index knows nothing yet, in milliseconds since 1970.
@@ -71,7 +95,6 @@ struct Inner {
     size: AtomicU64,
     count: AtomicU64,
     evicted: AtomicU64,
-    maintained: Mutex<Instant>,
     /// Something was stored that may not be on the disk.
     unsynced: AtomicBool,
     /// Kept locked while the folder is used.
@@ -121,16 +144,20 @@ impl Cache {
     /// Opens the cache in a folder, or makes one, for so many bytes of contents, of which each counts for 256 bytes more.
     ///
     /// # Errors
-    /// The folder cannot be used, or is used by another process.
+    /// The folder cannot be used, or is still used by another process after a second.
     pub fn open(folder: impl Into<PathBuf>, limit: u64) -> Result<Self, CacheError> {
         let folder = folder.into();
         let failed = |source| CacheError::Folder { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(failed)?;
         let lock = File::create(folder.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(CacheError::InUse(folder)),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        let begun = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if begun.elapsed() < PARTING => sleep(PARTING / 100),
+                Err(TryLockError::WouldBlock) => return Err(CacheError::InUse(folder)),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
         }
         let objects = Objects::open(&folder).map_err(failed)?;
         let mut index = open_index(&folder)?;
@@ -147,26 +174,27 @@ impl Cache {
         there.keys().for_each(|id| objects.remove(*id));
         let count = index.count()?;
         let known = Known::default();
-        known.replace(&mut index.keys()?.into_iter());
+        known.replace(&mut index.keys()?.iter().map(String::as_str));
         let inner = Inner {
             limit,
             objects,
+            next: AtomicI64::new(index.last()? + 1),
             index: Mutex::new(index),
-            writer: Writer::start().map_err(failed)?,
+            lately: Lately::default(),
             known,
             nothing: Arc::from([]),
-            hot: Mutex::default(),
             used: Mutex::default(),
             size: AtomicU64::new(size),
             count: AtomicU64::new(count),
             evicted: AtomicU64::new(0),
-            maintained: Mutex::new(Instant::now()),
             unsynced: AtomicBool::new(true),
-            folder,
+            folder: folder.clone(),
             _lock: lock,
         };
         inner.make_room();
-        Ok(Self(Arc::new(inner)))
+        let inner = Arc::new(inner);
+        let writer = Writer::start(&inner).map_err(failed)?;
+        Ok(Self(Arc::new(Handle { writer, inner })))
     }
 
     /// Returns how many bytes of contents there may be.
@@ -201,33 +229,24 @@ impl Cache {
 
     /// Returns what is stored under a key, if that is known without asking the index.
     pub(crate) fn peek(&self, key: &str) -> Option<Entries> {
-        let found = self.0.hot.lock().get(key).cloned();
-        found.or_else(|| (!self.0.known.may_have(key)).then(|| Arc::clone(&self.0.nothing)))
+        self.0.lately.find(key).or_else(|| self.0.none(key))
     }
 
     /// Returns what is stored under a key. It may block.
     pub(crate) fn find(&self, key: &str, rules: &Rules) -> Entries {
-        if let Some(entries) = self.peek(key) {
-            return entries;
-        }
-        let index = self.0.index.lock();
-        match index.find(key, rules) {
-            Ok(entries) => {
-                let entries: Entries = entries.into_iter().map(Arc::new).collect();
-                self.0.remember(key, Arc::clone(&entries));
-                entries
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot read the index of the cache");
-                Arc::from([])
-            }
-        }
+        self.0.find(key, rules).unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot read the index of the cache");
+            Arc::clone(&self.0.nothing)
+        })
     }
 
     /// Finds the content of an entry, or opens it, and then it stays while it is read.
     ///
-    /// One that is not there, or not whole, is forgotten.
+    /// One that is not there, or not whole, is forgotten. What was found once is there after a restart, too.
     pub(crate) fn read(&self, entry: &Entry) -> io::Result<Stored> {
+        if self.0.lately.is_unwritten(entry.id) {
+            drop(self.0.settled());
+        }
         let stored = self.0.objects.read(entry.id, entry.size).inspect_err(|error| {
             if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) {
                 self.remove(entry);
@@ -235,14 +254,6 @@ impl Cache {
         })?;
         self.0.used.lock().insert(entry.id, milliseconds(SystemTime::now()));
         Ok(stored)
-    }
-
-    /// Does something that [stores](Self::store), after all that came before; `None` if that panics.
-    pub(crate) async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        self.0.writer.run(work).await
     }
 
     /// Begins a content. It may block.
@@ -261,47 +272,35 @@ impl Cache {
         rules: &Rules,
     ) -> Result<Arc<Entry>, CacheError> {
         let inner = &self.0;
-        let mut insert = |index: &mut Index| -> Result<_, Unwritten> {
-            let place = |id| inner.objects.place(&mut incoming, id).map_err(Unwritten::Object);
-            index.insert(key, selection, size, &record, place)
+        let id = inner.next.fetch_add(1, Ordering::Relaxed);
+        let mut placed = inner.objects.place(&mut incoming, id);
+        if is_full(&placed) && self.give_way(0) {
+            placed = inner.objects.place(&mut incoming, id);
+        }
+        placed.map_err(|source| CacheError::Folder { path: inner.folder.clone(), source })?;
+        let entry = Arc::new(Entry::new(id, key.to_owned(), selection.to_owned(), size, record, rules));
+        let now = milliseconds(SystemTime::now());
+        let (gone, unwritten) = loop {
+            let nothing = || {
+                let nothing = inner.none(key);
+                inner.known.add(key);
+                nothing
+            };
+            match inner.lately.add(&entry, now, nothing, |others| superseded(others, selection)) {
+                Some(added) => break added,
+                None => drop(inner.find(key, rules)?),
+            }
         };
-        let mut index = inner.index.lock();
-        if inner.known.add(key, self.count())
-            && let Ok(keys) = index.keys()
-        {
-            inner.known.replace(&mut keys.into_iter().chain([key.to_owned()]));
-        }
-        let mut inserted = insert(&mut index);
-        if inserted.as_ref().is_err_and(Unwritten::is_full) {
-            drop(index);
-            self.give_way(0);
-            index = inner.index.lock();
-            inserted = insert(&mut index);
-        }
-        let (id, old) = inserted.map_err(|error| match error {
-            Unwritten::Object(source) => CacheError::Folder { path: inner.folder.clone(), source },
-            Unwritten::Row(error) => error.into(),
-        })?;
         incoming.keep();
-        let entry = Entry::new(id, key.to_owned(), selection.to_owned(), size, record, rules);
-        let entry = Arc::new(entry);
         inner.size.fetch_add(size, Ordering::Relaxed);
         inner.count.fetch_add(1, Ordering::Relaxed);
         inner.unsynced.store(true, Ordering::Relaxed);
-        let others = inner.hot.lock().remove(key);
-        let others = match others {
-            Some(others) => others.iter().cloned().collect(),
-            None => index.find(key, rules).unwrap_or_default().into_iter().map(Arc::new).collect(),
-        };
-        let others: Vec<_> =
-            Vec::into_iter(others).filter(|other: &Arc<Entry>| other.selection != selection).collect();
-        let (surplus, others) = inner.bounded(&index, others);
-        inner.remember(key, others.into_iter().chain([Arc::clone(&entry)]).collect());
-        drop(index);
-        if let Some(old) = old {
-            inner.gone(old.id, old.size);
+        gone.iter().for_each(|entry| inner.gone(entry.id, entry.size));
+        if unwritten < UNWRITTEN {
+            inner.writer.wake();
+        } else {
+            drop(inner.settled());
         }
-        surplus.iter().for_each(|entry| inner.gone(entry.id, entry.size));
         inner.make_room();
         Ok(entry)
     }
@@ -318,15 +317,9 @@ impl Cache {
         let selection = crate::vary::selection(&record.headers, sent);
         let new = Entry::new(entry.id, entry.key.clone(), selection, entry.size, record, rules);
         let new = Arc::new(new);
-        let index = inner.index.lock();
+        let index = inner.settled();
         match index.refresh(new.id, &new.selection, &new.record) {
-            Ok(true) => {
-                let old = inner.hot.lock().remove(&new.key);
-                if let Some(old) = old {
-                    let others = old.iter().filter(|other| other.id != new.id).cloned();
-                    inner.remember(&new.key, others.chain([Arc::clone(&new)]).collect());
-                }
-            }
+            Ok(true) => inner.lately.replace(&new),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "cannot write the index of the cache"),
         }
@@ -336,10 +329,12 @@ impl Cache {
     /// Forgets an entry, and removes its content. It may block.
     pub(crate) fn remove(&self, entry: &Entry) {
         let inner = &self.0;
-        let index = inner.index.lock();
+        let index = inner.settled();
+        if !inner.lately.give_up(&entry.key, entry.id) {
+            return;
+        }
         match index.remove(entry.id) {
             Ok(removed) => {
-                inner.hot.lock().remove(&entry.key);
                 drop(index);
                 if removed {
                     inner.gone(entry.id, entry.size);
@@ -351,23 +346,61 @@ impl Cache {
 }
 
 impl Inner {
-    /// Remembers what is stored under a key; the index is held by who calls.
-    fn remember(&self, key: &str, entries: Entries) {
-        let mut hot = self.hot.lock();
-        if hot.len() >= HOT {
-            hot.clear();
-        }
-        hot.insert(key.to_owned(), entries);
+    /// Returns what is stored under a key that nothing is stored under, if that is known.
+    fn none(&self, key: &str) -> Option<Entries> {
+        (!self.known.may_have(key)).then(|| Arc::clone(&self.nothing))
     }
 
-    /// Takes the oldest of the entries of a key from the index that are too many beside another one, and returns them, and
-    /// the others.
-    fn bounded(&self, index: &Index, mut entries: Vec<Arc<Entry>>) -> (Vec<Arc<Entry>>, Vec<Arc<Entry>>) {
-        let surplus = (entries.len() + 1).saturating_sub(VARIANTS);
-        entries.sort_by_key(|entry| entry.record.received);
-        let others = entries.split_off(surplus);
-        entries.retain(|entry| index.remove(entry.id).unwrap_or(false));
-        (entries, others)
+    /// Returns what is stored under a key. It may block.
+    fn find(&self, key: &str, rules: &Rules) -> rusqlite::Result<Entries> {
+        loop {
+            if let Some(entries) = self.lately.find(key).or_else(|| self.none(key)) {
+                return Ok(entries);
+            }
+            let index = self.settled();
+            let entries = index.find(key, rules)?.into_iter().map(Arc::new).collect();
+            if let Some(entries) = self.lately.remember(key, entries) {
+                return Ok(entries);
+            }
+        }
+    }
+
+    /// Holds the index once it knows all that was stored. It may block.
+    fn settled(&self) -> MutexGuard<'_, Index> {
+        let mut index = self.index.lock();
+        let changes = self.lately.take_unwritten();
+        if !changes.is_empty() {
+            self.write(&mut index, &changes);
+        }
+        index
+    }
+
+    /// Writes changes to the index; what it cannot be told of is not stored.
+    fn write(&self, index: &mut Index, changes: &[Change]) {
+        let mut written = index.write(changes);
+        let full = |error: &rusqlite::Error| error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+        if written.as_ref().is_err_and(full) && self.relieve(index, 0) {
+            written = index.write(changes);
+        }
+        if let Err(error) = written {
+            tracing::warn!(%error, "cannot write the index of the cache: contents are not stored");
+            let removed = |change: &&Change| matches!(change, Change::Remove(_));
+            self.lately.put_back(changes.iter().filter(removed).cloned());
+            for change in changes {
+                if let Change::Add(entry, _) = change
+                    && self.lately.give_up(&entry.key, entry.id)
+                {
+                    self.gone(entry.id, entry.size);
+                }
+            }
+        }
+        if self.known.is_outgrown(self.count.load(Ordering::Relaxed))
+            && let Ok(keys) = index.keys()
+        {
+            self.lately.with_unwritten_keys(|more| {
+                self.known.replace(&mut keys.iter().map(String::as_str).chain(more));
+            });
+        }
     }
 
     /// Removes the object of an entry that is gone from the index.
@@ -379,25 +412,18 @@ impl Inner {
     }
 }
 
-/// Why a content is not stored.
-enum Unwritten {
-    Object(io::Error),
-    Row(rusqlite::Error),
+/// Takes from the entries of a key what makes way for a new one: that of the same selection, and the oldest of those that
+/// are too many beside it.
+fn superseded(others: &mut Vec<Arc<Entry>>, selection: &str) -> Vec<Arc<Entry>> {
+    let mut gone: Vec<_> = others.extract_if(.., |other| other.selection == selection).collect();
+    let surplus = (others.len() + 1).saturating_sub(VARIANTS);
+    others.sort_by_key(|entry| entry.record.received);
+    gone.extend(others.drain(..surplus));
+    gone
 }
 
-impl Unwritten {
-    fn is_full(&self) -> bool {
-        match self {
-            Self::Object(error) => error.kind() == io::ErrorKind::StorageFull,
-            Self::Row(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Unwritten {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Row(error)
-    }
+fn is_full<T>(done: &io::Result<T>) -> bool {
+    done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull)
 }
 
 /// Opens the index; one that is damaged is begun anew.

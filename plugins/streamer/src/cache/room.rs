@@ -1,14 +1,12 @@
 //! Making room, and writing down now and then what may be lost.
 
 use std::fs::File;
+use std::io;
 use std::mem::take;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
+use super::index::Index;
 use super::{Cache, Inner};
-
-/// How often what may be lost is written down, at most.
-const INTERVAL: Duration = Duration::from_secs(30);
 
 /// How many bytes an entry takes beside its content, about.
 const ENTRY: u64 = 256;
@@ -23,25 +21,23 @@ impl Cache {
     /// Makes room on a disk that is full, which may be smaller than what is set, or used by others, too; false if there is
     /// nothing that may go. It may block.
     pub(crate) fn give_way(&self, bytes: u64) -> bool {
-        tracing::warn!("the disk of the cache is full: contents make room before their time");
-        self.0.evict(|gone| gone >= bytes.max(RELIEF)) > 0
-    }
-
-    /// Writes down what may be lost, if that is due; it is done on a thread that may block.
-    pub(crate) fn maintain(&self) {
-        let mut last = self.0.maintained.lock();
-        if last.elapsed() >= INTERVAL {
-            *last = Instant::now();
-            let inner = std::sync::Arc::clone(&self.0);
-            tokio::task::spawn_blocking(move || inner.write_down());
-        }
+        let mut index = self.0.settled();
+        self.0.relieve(&mut index, bytes)
     }
 }
 
 impl Inner {
     /// Removes what was not used for the longest time until the contents are within their size.
     pub(super) fn make_room(&self) {
-        self.evict(|_| self.taken() <= self.limit);
+        if self.taken() > self.limit {
+            self.evict(&mut self.settled(), |_| self.taken() <= self.limit);
+        }
+    }
+
+    /// Removes what was not used for the longest time from a disk that is full; false if there is nothing that may go.
+    pub(super) fn relieve(&self, index: &mut Index, bytes: u64) -> bool {
+        tracing::warn!("the disk of the cache is full: contents make room before their time");
+        self.evict(index, |gone| gone >= bytes.max(RELIEF)) > 0
     }
 
     /// Returns how many bytes the contents take: each has a file and a row, also one that is empty.
@@ -51,16 +47,11 @@ impl Inner {
     }
 
     /// Removes what was not used for the longest time until that is enough, of so many bytes that are gone.
-    fn evict(&self, enough: impl Fn(u64) -> bool) -> u64 {
-        let mut gone = 0;
-        if enough(gone) {
-            return gone;
-        }
-        self.note_use();
+    fn evict(&self, index: &mut Index, enough: impl Fn(u64) -> bool) -> u64 {
+        self.note_use(index);
         // Those that are being read stay, and are passed over.
-        let mut passed = 0;
+        let (mut gone, mut passed) = (0, 0);
         while !enough(gone) {
-            let index = self.index.lock();
             let oldest = index.oldest(BATCH, passed).unwrap_or_else(|error| {
                 tracing::warn!(%error, "cannot read the index of the cache");
                 Vec::new()
@@ -72,7 +63,7 @@ impl Inner {
                 if enough(gone) {
                     break;
                 }
-                if self.objects.is_read(victim.id) {
+                if self.objects.is_read(victim.id) || !self.lately.give_up(&victim.key, victim.id) {
                     passed += 1;
                     continue;
                 }
@@ -83,7 +74,6 @@ impl Inner {
                 });
                 match removed {
                     Ok(true) => {
-                        self.hot.lock().remove(&victim.key);
                         self.gone(victim.id, victim.size);
                         self.evicted.fetch_add(1, Ordering::Relaxed);
                         gone += victim.size;
@@ -96,43 +86,45 @@ impl Inner {
     }
 
     /// Tells the index when entries were used last.
-    fn note_use(&self) {
+    fn note_use(&self, index: &mut Index) {
         let used = take(&mut *self.used.lock());
         if !used.is_empty()
-            && let Err(error) = self.index.lock().touch(used)
+            && let Err(error) = index.touch(used)
         {
             tracing::warn!(%error, "cannot write the index of the cache");
         }
     }
 
     /// Tells the index when entries were used, and which objects are on the disk for good.
-    fn write_down(&self) {
-        self.note_use();
-        if !self.unsynced.swap(false, Ordering::Relaxed) {
+    pub(super) fn write_down(&self) {
+        let unsynced = self.unsynced.swap(false, Ordering::Relaxed);
+        let mut index = self.settled();
+        self.note_use(&mut index);
+        if !unsynced {
             return;
         }
-        let last = self.index.lock().last();
-        let synced = File::open(&self.folder).and_then(|folder| synchronise(&folder));
-        match (last, synced) {
-            (Ok(last), Ok(())) => {
-                if let Err(error) = self.index.lock().synced(last) {
-                    tracing::warn!(%error, "cannot write the index of the cache");
-                }
-            }
-            (_, Err(error)) => tracing::warn!(%error, "cannot write the cache to the disk"),
-            (Err(error), _) => tracing::warn!(%error, "cannot read the index of the cache"),
+        let turned = index.turn();
+        drop(index);
+        let done = turned.map_err(io::Error::other).and_then(|()| {
+            synchronise(&File::open(&self.folder)?)?;
+            self.index.lock().synced().map_err(io::Error::other)
+        });
+        if let Err(error) = done {
+            tracing::warn!(%error, "cannot write the cache to the disk");
+            self.unsynced.store(true, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.note_use();
+        let mut index = self.settled();
+        self.note_use(&mut index);
     }
 }
 
 /// Has all that was written to a folder's file system written to its disk.
-fn synchronise(folder: &File) -> std::io::Result<()> {
+fn synchronise(folder: &File) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::fs::syncfs(folder)?;
     #[cfg(not(target_os = "linux"))]

@@ -1,39 +1,72 @@
-//! The thread that stores contents.
+//! The thread that writes to the index.
 
 use std::io;
-use std::sync::mpsc::{Sender, channel};
-use std::thread::Builder;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use super::Inner;
 
-type Work = Box<dyn FnOnce() + Send>;
+/// How long what is stored waits for more that is, before both are written to the index.
+const TOGETHER: Duration = Duration::from_millis(10);
 
-/// The thread that stores contents, one after the other: only one can be at the index at a time, and more threads would
-/// only wait for each other.
+/// How often what may be lost is written down.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// The thread that writes to the index what was stored, a few contents at once, and now and then what may be lost.
+/// Dropping it waits for its end.
 #[derive(Debug)]
-pub(super) struct Writer(Sender<Work>);
+pub(super) struct Writer {
+    wake: SyncSender<()>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Writer {
-    pub(super) fn start() -> io::Result<Self> {
-        let (sender, receiver) = channel::<Work>();
-        Builder::new().name("ganymede-cache".to_owned()).spawn(move || {
-            // It ends with the last one who may send something.
-            receiver.into_iter().for_each(|work| {
-                // What panics is not stored, and whoever waits for it learns that.
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            });
-        })?;
-        Ok(Self(sender))
+    pub(super) fn start(inner: &Arc<Inner>) -> io::Result<Self> {
+        let (wake, woken) = sync_channel(1);
+        let (stop, stopped) = channel();
+        let inner = Arc::clone(inner);
+        let work = move || work(&inner, &woken, &stopped);
+        let thread = Builder::new().name("ganymede-cache".to_owned()).spawn(work)?;
+        Ok(Self { wake, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Does something on that thread, after what came before; `None` if that panics.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        let (sender, done) = oneshot::channel();
-        let work = move || drop(sender.send(work()));
-        self.0.send(Box::new(work)).ok()?;
-        done.await.ok()
+    /// Lets it know that there is something to write.
+    pub(super) fn wake(&self) {
+        // Where there is no room for that, it was told, and has not looked yet.
+        let _ = self.wake.try_send(());
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop = None;
+        self.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(inner: &Inner, woken: &Receiver<()>, stopped: &Receiver<()>) {
+    let mut due = Instant::now() + INTERVAL;
+    loop {
+        match woken.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Ok(()) => {
+                let stops = stopped.recv_timeout(TOGETHER) == Err(RecvTimeoutError::Disconnected);
+                let _ = woken.try_recv();
+                drop(inner.settled());
+                if stops {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                inner.write_down();
+                due = Instant::now() + INTERVAL;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
 }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use ganymede::{Context, DownloadError};
+use ganymede::{Context, DownloadError, Failure};
 use http::{HeaderMap, StatusCode};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::cache::Entry;
@@ -46,8 +46,8 @@ pub(crate) struct Fill {
     state: Mutex<State>,
     /// There is more to read, or to know.
     changed: Notify,
-    /// Somebody has read, or left.
-    read: Notify,
+    /// Somebody has read, or left; the source waits for that.
+    read: Condvar,
 }
 
 #[derive(Default)]
@@ -136,7 +136,7 @@ impl Fill {
             capacity,
             state: Mutex::default(),
             changed: Notify::new(),
-            read: Notify::new(),
+            read: Condvar::new(),
         });
         let reader = Reader::enter(&fill, &mut fill.state.lock());
         (fill, reader)
@@ -223,6 +223,7 @@ impl Fill {
 
     fn begin(&self, start: Start) {
         let mut state = self.state.lock();
+        let content = matches!(start, Start::Content(_));
         state.storing = matches!(&start, Start::Content(opening) if opening.stored);
         state.start = Some(start);
         let left = state.leave_if_useless(self.finishes);
@@ -230,7 +231,9 @@ impl Fill {
         if left {
             self.context.cancel();
         }
-        self.changed.notify_waiters();
+        if !content {
+            self.changed.notify_waiters();
+        }
     }
 
     /// Gives up what was not run yet: who has come to read it looks again.
@@ -246,6 +249,14 @@ impl Fill {
     fn keep_no_more(&self) {
         self.state.lock().storing = false;
         self.changed.notify_waiters();
+    }
+
+    /// Returns all of it, if all is there in one block.
+    pub(crate) fn in_one_block(&self, length: u64) -> Option<Bytes> {
+        let state = self.state.lock();
+        let (at, block) = state.ring.front()?;
+        let failed = matches!(state.outcome, Some(Err(_)));
+        (*at == 0 && block.len() as u64 == length && !failed).then(|| block.clone())
     }
 
     /// Adds a block.
@@ -267,45 +278,49 @@ impl Fill {
     }
 
     /// Waits until there is room for another block; who holds up others for too long is left behind.
-    async fn room(&self) {
-        loop {
-            let read = self.read.notified();
-            let mut read = std::pin::pin!(read);
-            read.as_mut().enable();
-            let (slowest, left) = {
-                let mut state = self.state.lock();
-                state.trim(self.capacity);
-                if state.held() <= self.capacity || state.left {
-                    return;
+    fn room(self: &Arc<Self>) -> Result<(), Failure> {
+        let mut state = self.state.lock();
+        if state.has_room(self.capacity) {
+            return Ok(());
+        }
+        let waits = Arc::downgrade(self);
+        // It may be called right here, so not with the lock.
+        let _hook = MutexGuard::unlocked(&mut state, || {
+            self.context.on_cancel(move || {
+                if let Some(fill) = waits.upgrade() {
+                    // Whoever looks has seen that it is cancelled, or waits already.
+                    drop(fill.state.lock());
+                    fill.read.notify_all();
                 }
-                let end = state.end;
-                let waits = state.readers.values().any(|reader| reader.position >= end);
-                let slowest = state.slowest().filter(|_| waits);
-                let left = slowest.map(|(_, reader)| GRACE.saturating_sub(reader.held_up));
-                if left.is_some_and(|left| left.is_zero()) {
-                    state.ring.pop_front();
-                    continue;
-                }
-                (slowest, left)
+            })
+        });
+        while !state.has_room(self.capacity) {
+            self.context.check()?;
+            let end = state.end;
+            let waits = state.readers.values().any(|reader| reader.position >= end);
+            let Some((id, slowest)) = state.slowest().filter(|_| waits) else {
+                self.read.wait(&mut state);
+                continue;
             };
-            let began = Instant::now();
-            match left {
-                Some(left) => drop(tokio::time::timeout(left, read).await),
-                None => read.await,
+            let left = GRACE.saturating_sub(slowest.held_up);
+            if left.is_zero() {
+                state.ring.pop_front();
+                continue;
             }
-            if let Some((id, _)) = slowest
-                && let Some(reader) = self.state.lock().readers.get_mut(&id)
-            {
+            let began = Instant::now();
+            let _ = self.read.wait_for(&mut state, left);
+            if let Some(reader) = state.readers.get_mut(&id) {
                 reader.held_up += began.elapsed();
             }
         }
+        Ok(())
     }
 
     /// Ends it, and lets nobody in any more.
     fn end(&self, outcome: Result<(), Arc<DownloadError>>) {
         let mut state = self.state.lock();
-        if outcome.is_ok() && state.written == state.end {
-            // All of it is in the file.
+        if outcome.is_ok() && state.written == state.end && state.end > BLOCK {
+            // All of it is in the file, and who is slow may take from there what is not soon sent.
             state.ring.clear();
         }
         state.outcome = Some(outcome);
@@ -342,6 +357,12 @@ impl State {
 
     fn held(&self) -> usize {
         self.first().map_or(0, |first| usize::try_from(self.end - first).unwrap_or(usize::MAX))
+    }
+
+    /// Tells whether there is room for another block, or nobody who would need any.
+    fn has_room(&mut self, capacity: usize) -> bool {
+        self.trim(capacity);
+        self.held() <= capacity || self.left
     }
 
     /// Forgets what is more than fits, as far as everybody has read it or finds it in the file.

@@ -61,7 +61,7 @@ impl Reader {
     /// Lets the fill know where it is.
     fn note(&self) {
         self.fill.state.lock().readers.entry(self.id).or_default().position = self.position;
-        self.fill.read.notify_waiters();
+        self.fill.read.notify_all();
     }
 
     /// Returns the next bytes, at most up to `end`; none is the end, and means that all was there and passed.
@@ -115,7 +115,7 @@ impl Drop for Reader {
         if left {
             self.fill.context.cancel();
         }
-        self.fill.read.notify_waiters();
+        self.fill.read.notify_all();
     }
 }
 

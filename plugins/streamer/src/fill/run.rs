@@ -1,19 +1,15 @@
 //! Running a fill: from the source, to the file and to those who read.
 
-use std::future::Future;
 use std::io;
 use std::mem::take;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
-use ganymede::{Download, DownloadError, ErrorKind, Failure, Head};
-use ganymede_async::{Body, stream};
+use ganymede::{Digest, Download, DownloadError, ErrorKind, Head, Receipt, Sink, Url, forward};
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
-use tokio::task::spawn_blocking;
 
 use super::{Fill, Opening, Start};
 use crate::cache::{Cache, Entry, Incoming, Record};
@@ -39,78 +35,132 @@ pub(crate) struct Job {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// Runs a fill to its end. What is there is stored before `leave` is called, and the readers learn of the end after that.
-pub(crate) async fn run<L: Future<Output = ()>>(
+/// Runs a fill to its end, on the thread of its download. What is there is stored before `leave` is called, and the readers
+/// learn of the end after that.
+pub(crate) fn run(
     fill: Arc<Fill>,
     job: Job,
-    leave: impl FnOnce(Result<(), Arc<DownloadError>>) -> L,
+    leave: impl FnOnce(Result<(), Arc<DownloadError>>) + Send + 'static,
 ) {
-    let url = job.download.request().url().clone();
-    // Nobody may wait for the end of a fill that has none.
-    let ended = AssertUnwindSafe(fetch(&fill, job)).catch_unwind().await;
-    let outcome = ended.unwrap_or_else(|_| Err(DownloadError::new(&url, ErrorKind::Panicked.into())));
-    let outcome = outcome.map_err(Arc::new);
-    leave(outcome.clone()).await;
-    fill.end(outcome);
-}
-
-async fn fetch(fill: &Arc<Fill>, job: Job) -> Result<(), DownloadError> {
     let Job { download, storage, entry, rules, metrics } = job;
-    let (url, digests) = (download.request().url().clone(), download.digests());
-    let requested = SystemTime::now();
     metrics.fetches.inc();
-    let (head, mut body) = stream(download, &fill.context).await?;
-    let received = SystemTime::now();
-    if head.status() == StatusCode::NOT_MODIFIED
-        && let Some((entry, (cache, _))) = entry.zip(storage.clone())
-    {
-        let record = entry.refreshed(&kept(&head, received), requested, received);
-        let sent = fill.sent.clone();
-        let refresh = move || cache.refresh(&entry, record, &sent, &rules);
-        let entry = spawn_blocking(refresh).await.map_err(|_| panicked(&url))?;
-        fill.begin(Start::Holds(entry));
-        return Ok(());
+    let context = fill.context.clone();
+    let filling = Filling {
+        fill,
+        url: download.request().url().clone(),
+        digests: download.digests(),
+        storage,
+        entry,
+        rules,
+        metrics,
+        requested: SystemTime::now(),
+        content: None,
+        leave: Some(leave),
+    };
+    if let Err(error) = forward(download, &context, filling) {
+        tracing::error!(%error, "cannot fetch");
     }
-    let storage = storage.filter(|(cache, _)| may_store(fill, &head, cache, &rules));
-    let opening = Arc::new(opening(fill, &head, (requested, received), &rules, storage.is_some()));
-    if head.is_alone() {
-        fill.begin(Start::Unchanged(opening));
-        return Ok(());
-    }
-    fill.begin(Start::Content(Arc::clone(&opening)));
-    let mut store = storage.map(|(cache, key)| Store::new(cache, key));
-    pass_on(fill, &mut body, &mut store, &metrics).await?;
-    if let Some(store) = store {
-        let (status, headers) = (opening.status, opening.headers.clone());
-        let record = Record { status, headers, requested, received, digests };
-        let selection = selection(&opening.headers, &fill.sent);
-        store.finish(fill, record, selection, rules).await;
-    }
-    Ok(())
 }
 
-/// Passes the body on to the readers, and to the file.
-async fn pass_on(
-    fill: &Arc<Fill>,
-    body: &mut Body,
-    store: &mut Option<Store>,
-    metrics: &Metrics,
-) -> Result<(), DownloadError> {
-    while let Some(block) = body.next().await {
-        let block = block?;
-        metrics.fetched_bytes.inc_by(block.len() as u64);
-        fill.push(block.clone());
-        if let Some(kept) = store
-            && !kept.add(fill, block).await
+/// A fill that is run.
+struct Filling<L: FnOnce(Result<(), Arc<DownloadError>>)> {
+    fill: Arc<Fill>,
+    url: Url,
+    /// Those that it is checked for.
+    digests: Vec<Digest>,
+    storage: Option<(Cache, String)>,
+    entry: Option<Arc<Entry>>,
+    rules: Arc<Rules>,
+    metrics: Arc<Metrics>,
+    requested: SystemTime,
+    content: Option<Content>,
+    /// It is there until the end.
+    leave: Option<L>,
+}
+
+/// A content that is on its way.
+struct Content {
+    opening: Arc<Opening>,
+    received: SystemTime,
+    store: Option<Store>,
+}
+
+impl<L: FnOnce(Result<(), Arc<DownloadError>>) + Send> Sink for Filling<L> {
+    fn head(&mut self, head: &Head) -> io::Result<()> {
+        let (fill, received) = (&self.fill, SystemTime::now());
+        let storage = self.storage.take();
+        if head.status() == StatusCode::NOT_MODIFIED
+            && let Some((entry, (cache, _))) = self.entry.take().zip(storage.clone())
+        {
+            let record = entry.refreshed(&kept(head, received), self.requested, received);
+            let entry = cache.refresh(&entry, record, &fill.sent, &self.rules);
+            fill.begin(Start::Holds(entry));
+            return Ok(());
+        }
+        let storage = storage.filter(|(cache, _)| may_store(fill, head, cache, &self.rules));
+        let times = (self.requested, received);
+        let opening = Arc::new(opening(fill, head, times, &self.rules, storage.is_some()));
+        if head.is_alone() {
+            fill.begin(Start::Unchanged(opening));
+            return Ok(());
+        }
+        let store = storage.map(|(cache, key)| Store::new(cache, key));
+        self.content = Some(Content { opening: Arc::clone(&opening), received, store });
+        fill.begin(Start::Content(opening));
+        Ok(())
+    }
+
+    fn block(&mut self, block: Vec<u8>) -> io::Result<()> {
+        let block = Bytes::from(block);
+        self.metrics.fetched_bytes.inc_by(block.len() as u64);
+        self.fill.push(block.clone());
+        let store = self.content.as_mut().map(|content| &mut content.store);
+        if let Some(store) = store
+            && let Some(kept) = store
+            && !kept.add(&self.fill, block)
         {
             *store = None;
-            fill.keep_no_more();
+            self.fill.keep_no_more();
         }
-        if store.is_none() {
-            fill.room().await;
+        if self.content.as_ref().is_none_or(|content| content.store.is_none()) {
+            self.fill.room()?;
+        }
+        Ok(())
+    }
+
+    fn end(mut self: Box<Self>, result: Result<Receipt, DownloadError>) {
+        if result.is_ok() {
+            // Where that panics, it is not stored, and was passed on all the same.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.store()));
+        }
+        self.leave(result.map(drop));
+    }
+}
+
+impl<L: FnOnce(Result<(), Arc<DownloadError>>)> Filling<L> {
+    /// Stores what is complete.
+    fn store(&mut self) {
+        let Some(Content { opening, received, store: Some(store) }) = self.content.take() else { return };
+        let (status, headers, requested) = (opening.status, opening.headers.clone(), self.requested);
+        let record = Record { status, headers, requested, received, digests: take(&mut self.digests) };
+        let selection = selection(&opening.headers, &self.fill.sent);
+        store.finish(&self.fill, record, &selection, &self.rules);
+    }
+
+    fn leave(&mut self, result: Result<(), DownloadError>) {
+        if let Some(leave) = self.leave.take() {
+            let outcome = result.map_err(Arc::new);
+            leave(outcome.clone());
+            self.fill.end(outcome);
         }
     }
-    Ok(())
+}
+
+impl<L: FnOnce(Result<(), Arc<DownloadError>>)> Drop for Filling<L> {
+    /// Nobody may wait for the end of a fill that has none.
+    fn drop(&mut self) {
+        self.leave(Err(DownloadError::new(&self.url, ErrorKind::Panicked.into())));
+    }
 }
 
 fn may_store(fill: &Fill, head: &Head, cache: &Cache, rules: &Rules) -> bool {
@@ -138,10 +188,6 @@ fn opening(
     }
 }
 
-fn panicked(url: &ganymede::Url) -> DownloadError {
-    DownloadError::new(url, Failure::new(ErrorKind::Panicked, "the cache panicked"))
-}
-
 /// Does something on the disk of the cache; where that is full, once more when there is room. It may block.
 fn with_room<T>(cache: &Cache, bytes: u64, write: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match write() {
@@ -166,78 +212,41 @@ impl Store {
     }
 
     /// Adds a block; false if it cannot be kept.
-    async fn add(&mut self, fill: &Fill, block: Bytes) -> bool {
+    fn add(&mut self, fill: &Fill, block: Bytes) -> bool {
         self.waiting += block.len() as u64;
         self.pending.push(block);
         let total = self.written + self.waiting;
-        total <= self.cache.limit() && (self.waiting < WRITE || self.write(fill).await)
+        total <= self.cache.limit() && (self.waiting < WRITE || self.write(fill).is_some())
     }
 
-    /// Writes what waits; false if that fails.
-    async fn write(&mut self, fill: &Fill) -> bool {
-        let unwritten = Unwritten {
-            cache: self.cache.clone(),
-            incoming: self.incoming.take(),
-            blocks: take(&mut self.pending),
-            bytes: take(&mut self.waiting),
-            position: self.written,
-        };
-        match spawn_blocking(move || unwritten.write()).await {
-            Ok(Ok((incoming, written))) => {
-                self.written = written;
-                fill.wrote(&incoming.file, written);
-                self.incoming = Some(incoming);
-                true
-            }
-            Ok(Err(error)) => {
-                not_kept(&error);
-                false
-            }
-            Err(_) => false,
-        }
-    }
-
-    /// Stores what is complete, in one go with what waits to be written.
-    async fn finish(self, fill: &Arc<Fill>, record: Record, selection: String, rules: Arc<Rules>) {
-        let Self { cache, key, incoming, pending, waiting, written } = self;
-        let unwritten =
-            Unwritten { cache: cache.clone(), incoming, blocks: pending, bytes: waiting, position: written };
-        let (fill, writer) = (Arc::clone(fill), cache.clone());
-        let store = move || {
-            let (incoming, size) = match unwritten.write() {
-                Ok(written) => written,
-                Err(error) => return not_kept(&error),
+    /// Writes what waits, to a file that is made for the first bytes.
+    fn write(&mut self, fill: &Fill) -> Option<()> {
+        let (blocks, bytes) = (take(&mut self.pending), take(&mut self.waiting));
+        let cache = &self.cache;
+        let written = (|| {
+            let incoming = match self.incoming.take() {
+                Some(incoming) => incoming,
+                None => with_room(cache, bytes, || cache.incoming())?,
             };
-            fill.wrote(&incoming.file, size);
-            if let Err(error) = cache.store(incoming, &key, &selection, size, record, &rules) {
-                tracing::warn!(%error, "cannot store a content");
-            }
-        };
-        // Where that panics, it is not stored, and was passed on all the same.
-        let _ = writer.write(store).await;
-        writer.maintain();
+            let write = || positioned::write(&incoming.file, &blocks, self.written);
+            Ok((with_room(cache, bytes, write)?, incoming))
+        })();
+        let (written, incoming) = written.inspect_err(not_kept).ok()?;
+        self.written = written;
+        fill.wrote(&incoming.file, written);
+        self.incoming = Some(incoming);
+        Some(())
     }
-}
 
-/// Blocks on their way to the file of a content, which is made for the first ones.
-struct Unwritten {
-    cache: Cache,
-    incoming: Option<Incoming>,
-    blocks: Vec<Bytes>,
-    bytes: u64,
-    position: u64,
-}
-
-impl Unwritten {
-    /// Writes them, and returns how much is in the file then. It may block.
-    fn write(self) -> io::Result<(Incoming, u64)> {
-        let Self { cache, incoming, blocks, bytes, position } = self;
-        let incoming = match incoming {
-            Some(incoming) => incoming,
-            None => with_room(&cache, bytes, || cache.incoming())?,
-        };
-        let written = with_room(&cache, bytes, || positioned::write(&incoming.file, &blocks, position))?;
-        Ok((incoming, written))
+    /// Stores what is complete, with what waits to be written.
+    fn finish(mut self, fill: &Fill, record: Record, selection: &str, rules: &Rules) {
+        if self.write(fill).is_none() {
+            return;
+        }
+        let Some(incoming) = self.incoming else { return };
+        if let Err(error) = self.cache.store(incoming, &self.key, selection, self.written, record, rules) {
+            tracing::warn!(%error, "cannot store a content");
+        }
     }
 }
 
