@@ -1,6 +1,7 @@
 //! The index of what is stored, in `SQLite`.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use ganymede::Digest;
 use http::StatusCode;
@@ -46,7 +47,7 @@ pub(super) struct Index {
     /// What tells this run of the system from others. A row has it, and the stretch of time that it was written in, until
     /// its object is surely on the disk.
     boot: String,
-    stretch: u64,
+    stretch: i64,
     /// Up to this number, all objects are on the disk.
     floor: i64,
     /// The highest number of the last two stretches of time.
@@ -84,7 +85,9 @@ impl Index {
         // What another run of the system wrote may not have reached the disk before its end.
         connection
             .execute("DELETE FROM entries WHERE boot != '' AND boot NOT LIKE ?1", [format!("{boot}/%")])?;
-        Ok(Self { connection, boot, stretch: 0, floor: 0, before: 0, turned: 0 })
+        // Another one than all of those that an earlier process may have left.
+        let stretch = milliseconds(SystemTime::now());
+        Ok(Self { connection, boot, stretch, floor: 0, before: 0, turned: 0 })
     }
 
     /// Returns all that is stored under a key.

@@ -136,3 +136,48 @@ fn what_the_index_had_takes_the_place_of_nothing_that_came_since() {
     lately.put_back(changes.into_iter().filter(|change| matches!(change, Change::Remove(1))));
     assert_eq!(ids(lately.remember("key", vec![first, second])), Some(vec![2]));
 }
+
+/// Returns the keys of which it is not sure that they are on the disk.
+fn unsure(folder: &Folder) -> Vec<String> {
+    let index = rusqlite::Connection::open(folder.file("index.sqlite")).unwrap();
+    let mut rows = index.prepare("SELECT key FROM entries WHERE boot != '' ORDER BY key").unwrap();
+    rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn what_may_not_have_reached_the_disk_when_the_system_ended_is_not_trusted() {
+    let folder = Folder::new();
+    let cache = Cache::open(folder.path(), 1 << 20).unwrap();
+    store(&cache, "a", "", b"content");
+    cache.0.write_down();
+    store(&cache, "b", "", b"content");
+    drop(cache);
+    assert_eq!(unsure(&folder), ["b"]);
+    let index = rusqlite::Connection::open(folder.file("index.sqlite")).unwrap();
+    index.execute("UPDATE entries SET boot = 'another/1' WHERE boot != ''", []).unwrap();
+    drop(index);
+    let cache = Cache::open(folder.path(), 1 << 20).unwrap();
+    assert_eq!(cache.0.index.lock().keys().unwrap(), ["a"]);
+    assert_eq!(counted(&cache), (1, 7));
+}
+
+#[test]
+fn what_was_written_before_the_disk_was_is_on_it_and_nothing_else() {
+    let folder = Folder::new();
+    for run in ["a", "b"] {
+        let cache = Cache::open(folder.path(), 1 << 20).unwrap();
+        for step in ["1", "2", "3"] {
+            store(&cache, &format!("{run}{step}"), "", b"content");
+            cache.0.write_down();
+        }
+        // While the disk is written, more may come.
+        store(&cache, &format!("{run}4"), "", b"content");
+        cache.0.settled().turn().unwrap();
+        store(&cache, &format!("{run}5"), "", b"content");
+        cache.0.settled().synced().unwrap();
+        drop(cache);
+        assert_eq!(unsure(&folder), [format!("{run}5")]);
+    }
+    let cache = Cache::open(folder.path(), 1 << 20).unwrap();
+    assert_eq!(counted(&cache), (10, 70));
+}
