@@ -108,6 +108,9 @@ impl Index {
                      (id, key, selection, size, status, headers, requested, received, digests, used, boot)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?;
+            let mut refresh = transaction.prepare_cached(
+                "UPDATE entries SET selection = ?2, headers = ?3, requested = ?4, received = ?5 WHERE id = ?1",
+            )?;
             let mut remove = transaction.prepare_cached(REMOVE)?;
             for change in changes {
                 match change {
@@ -124,29 +127,18 @@ impl Index {
                         used,
                         run,
                     ])?,
+                    Change::Refresh(entry) => refresh.execute(params![
+                        entry.id,
+                        entry.selection,
+                        lines(&entry.record.headers),
+                        milliseconds(entry.record.requested),
+                        milliseconds(entry.record.received),
+                    ])?,
                     Change::Remove(id) => remove.execute([id])?,
                 };
             }
         }
         transaction.commit()
-    }
-
-    /// Replaces what is known of an entry, whose object stays; false if it is gone.
-    pub(super) fn refresh(&self, id: i64, selection: &str, record: &Record) -> rusqlite::Result<bool> {
-        let changed = self
-            .connection
-            .prepare_cached(
-                "UPDATE OR IGNORE entries SET selection = ?2, headers = ?3, requested = ?4, received = ?5
-                 WHERE id = ?1",
-            )?
-            .execute(params![
-                id,
-                selection,
-                lines(&record.headers),
-                milliseconds(record.requested),
-                milliseconds(record.received)
-            ])?;
-        Ok(changed > 0)
     }
 
     pub(super) fn remove(&self, id: i64) -> rusqlite::Result<bool> {

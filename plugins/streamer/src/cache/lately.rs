@@ -17,8 +17,20 @@ const HOT: usize = 16_384;
 pub(super) enum Change {
     /// An entry is there, and was used last at this time, in milliseconds since 1970.
     Add(Arc<Entry>, i64),
+    /// Something else is known of an entry.
+    Refresh(Arc<Entry>),
     /// The entry of this number is gone.
     Remove(i64),
+}
+
+impl Change {
+    /// Returns the key of which something is there.
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::Add(entry, _) | Self::Refresh(entry) => Some(&entry.key),
+            Self::Remove(_) => None,
+        }
+    }
 }
 
 /// What was stored or found lately, and what the index does not know of it yet: many contents are written to that in one
@@ -53,8 +65,7 @@ impl Lately {
     /// Remembers what the index has for a key, and returns it; none if more is known of it by now.
     pub(super) fn remember(&self, key: &str, mut entries: Vec<Arc<Entry>>) -> Option<Entries> {
         let mut state = self.0.lock();
-        let unwritten =
-            state.unwritten.iter().any(|change| matches!(change, Change::Add(entry, _) if entry.key == key));
+        let unwritten = state.unwritten.iter().any(|change| change.key() == Some(key));
         if unwritten || state.hot.contains_key(key) {
             return None;
         }
@@ -75,32 +86,21 @@ impl Lately {
         there
     }
 
-    /// Has something else take the place of what is remembered for the key of an entry, if anything is.
-    pub(super) fn replace(&self, new: &Arc<Entry>) {
-        let mut state = self.0.lock();
-        if let Some(old) = state.hot.get_mut(&new.key) {
-            let others = old.iter().filter(|other| other.id != new.id).cloned();
-            *old = others.chain([Arc::clone(new)]).collect();
-        }
-    }
-
-    /// Adds an entry to those of its key, which are `nothing` unless they are remembered; `supersede` takes from them what
-    /// makes way for it. Returns that, and how many changes are to be written; none if what there is of the key must be
-    /// found first.
-    pub(super) fn add(
+    /// Changes the entries of a key, which are `nothing` unless they are remembered, and notes what the index is to be told
+    /// of that. Returns what `change` does, and how many changes are to be written; none if what there is of the key must
+    /// be found first.
+    pub(super) fn change<T>(
         &self,
-        entry: &Arc<Entry>,
-        used: i64,
+        key: &str,
         nothing: impl FnOnce() -> Option<Entries>,
-        supersede: impl FnOnce(&mut Vec<Arc<Entry>>) -> Vec<Arc<Entry>>,
-    ) -> Option<(Vec<Arc<Entry>>, usize)> {
+        change: impl FnOnce(&mut Vec<Arc<Entry>>, &mut Vec<Change>) -> T,
+    ) -> Option<(T, usize)> {
         let mut state = self.0.lock();
-        let mut others = state.hot.get(&entry.key).cloned().or_else(nothing)?.to_vec();
-        let gone = supersede(&mut others);
-        state.unwritten.extend(gone.iter().map(|old| Change::Remove(old.id)));
-        state.unwritten.push(Change::Add(Arc::clone(entry), used));
-        state.remember(&entry.key, others.into_iter().chain([Arc::clone(entry)]).collect());
-        Some((gone, state.unwritten.len()))
+        let nothing = nothing();
+        let mut entries = state.hot.get(key).cloned().or(nothing)?.to_vec();
+        let done = change(&mut entries, &mut state.unwritten);
+        state.remember(key, entries.into());
+        Some((done, state.unwritten.len()))
     }
 
     /// Tells whether the index does not know of an entry yet.
@@ -122,10 +122,7 @@ impl Lately {
     /// Calls with the keys of which something is to be written, while nothing is added.
     pub(super) fn with_unwritten_keys(&self, then: impl FnOnce(Vec<&str>)) {
         let state = self.0.lock();
-        let keys = state.unwritten.iter().filter_map(|change| match change {
-            Change::Add(entry, _) => Some(&*entry.key),
-            Change::Remove(_) => None,
-        });
+        let keys = state.unwritten.iter().filter_map(Change::key);
         then(keys.collect());
     }
 }

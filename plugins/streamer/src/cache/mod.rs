@@ -280,27 +280,20 @@ impl Cache {
         placed.map_err(|source| CacheError::Folder { path: inner.folder.clone(), source })?;
         let entry = Arc::new(Entry::new(id, key.to_owned(), selection.to_owned(), size, record, rules));
         let now = milliseconds(SystemTime::now());
-        let (gone, unwritten) = loop {
-            let nothing = || {
-                let nothing = inner.none(key);
-                inner.known.add(key);
-                nothing
-            };
-            match inner.lately.add(&entry, now, nothing, |others| superseded(others, selection)) {
-                Some(added) => break added,
-                None => drop(inner.find(key, rules)?),
-            }
-        };
+        let (gone, unwritten) = inner.change(key, rules, |entries, changes| {
+            let gone = superseded(entries, selection);
+            changes.extend(gone.iter().map(|old| Change::Remove(old.id)));
+            changes.push(Change::Add(Arc::clone(&entry), now));
+            entries.push(Arc::clone(&entry));
+            inner.known.add(key);
+            gone
+        })?;
         incoming.keep();
         inner.size.fetch_add(size, Ordering::Relaxed);
         inner.count.fetch_add(1, Ordering::Relaxed);
         inner.unsynced.store(true, Ordering::Relaxed);
         gone.iter().for_each(|entry| inner.gone(entry.id, entry.size));
-        if unwritten < UNWRITTEN {
-            inner.writer.wake();
-        } else {
-            drop(inner.settled());
-        }
+        inner.tell(unwritten);
         inner.make_room();
         Ok(entry)
     }
@@ -313,15 +306,22 @@ impl Cache {
         sent: &http::HeaderMap,
         rules: &Rules,
     ) -> Arc<Entry> {
-        let inner = &self.0;
         let selection = crate::vary::selection(&record.headers, sent);
         let new = Entry::new(entry.id, entry.key.clone(), selection, entry.size, record, rules);
         let new = Arc::new(new);
-        let index = inner.settled();
-        match index.refresh(new.id, &new.selection, &new.record) {
-            Ok(true) => inner.lately.replace(&new),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "cannot write the index of the cache"),
+        let refreshed = self.0.change(&new.key, rules, |entries, changes| {
+            // One that has come since, and is told apart by the same, is newer.
+            let surpassed =
+                entries.iter().any(|other| other.id != new.id && other.selection == new.selection);
+            let place = entries.iter_mut().find(|other| other.id == new.id).filter(|_| !surpassed);
+            if let Some(place) = place {
+                *place = Arc::clone(&new);
+                changes.push(Change::Refresh(Arc::clone(&new)));
+            }
+        });
+        match refreshed {
+            Ok(((), unwritten)) => self.0.tell(unwritten),
+            Err(error) => tracing::warn!(%error, "cannot read the index of the cache"),
         }
         new
     }
@@ -341,6 +341,17 @@ impl Cache {
                 }
             }
             Err(error) => tracing::warn!(%error, "cannot write the index of the cache"),
+        }
+    }
+}
+
+impl Handle {
+    /// Has changes written that the index does not know yet, soon or at once: they are kept in memory.
+    fn tell(&self, unwritten: usize) {
+        if unwritten < UNWRITTEN {
+            self.writer.wake();
+        } else {
+            drop(self.settled());
         }
     }
 }
@@ -365,28 +376,50 @@ impl Inner {
         }
     }
 
+    /// Changes what there is of a key: `change` is given its entries, and what the index is to be told. Returns what it
+    /// does, and how much the index is to be told. It may block.
+    fn change<T>(
+        &self,
+        key: &str,
+        rules: &Rules,
+        mut change: impl FnMut(&mut Vec<Arc<Entry>>, &mut Vec<Change>) -> T,
+    ) -> rusqlite::Result<(T, usize)> {
+        loop {
+            if let Some(changed) = self.lately.change(key, || self.none(key), &mut change) {
+                return Ok(changed);
+            }
+            drop(self.find(key, rules)?);
+        }
+    }
+
     /// Holds the index once it knows all that was stored. It may block.
     fn settled(&self) -> MutexGuard<'_, Index> {
         let mut index = self.index.lock();
         let changes = self.lately.take_unwritten();
         if !changes.is_empty() {
-            self.write(&mut index, &changes);
+            self.write(&mut index, changes);
         }
         index
     }
 
     /// Writes changes to the index; what it cannot be told of is not stored.
-    fn write(&self, index: &mut Index, changes: &[Change]) {
-        let mut written = index.write(changes);
+    fn write(&self, index: &mut Index, mut changes: Vec<Change>) {
+        let mut written = index.write(&changes);
         let full = |error: &rusqlite::Error| error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
-        if written.as_ref().is_err_and(full) && self.relieve(index, 0) {
-            written = index.write(changes);
+        if written.as_ref().is_err_and(full) {
+            // What is to be removed is not removed once more to make room.
+            self.lately.put_back(changes.into_iter());
+            let relieved = self.relieve(index, 0);
+            changes = self.lately.take_unwritten();
+            if relieved {
+                written = index.write(&changes);
+            }
         }
         if let Err(error) = written {
             tracing::warn!(%error, "cannot write the index of the cache: contents are not stored");
             let removed = |change: &&Change| matches!(change, Change::Remove(_));
             self.lately.put_back(changes.iter().filter(removed).cloned());
-            for change in changes {
+            for change in &changes {
                 if let Change::Add(entry, _) = change
                     && self.lately.give_up(&entry.key, entry.id)
                 {

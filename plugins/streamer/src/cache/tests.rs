@@ -105,6 +105,36 @@ fn what_takes_the_place_of_what_the_index_does_not_know_yet_is_what_it_knows_the
 }
 
 #[test]
+fn what_is_said_anew_of_a_content_is_kept_unless_a_newer_one_is_told_apart_by_the_same() {
+    let folder = Folder::new();
+    let cache = Cache::open(folder.path(), 1 << 20).unwrap();
+    let (rules, sent) = (Rules::new(), HeaderMap::new());
+    let says = |text| {
+        let mut record = record();
+        record.headers.insert("x-text", http::HeaderValue::from_static(text));
+        record
+    };
+    let texts = |cache: &Cache| -> Vec<_> {
+        let text = |entry: &Arc<Entry>| entry.record.headers.get("x-text").cloned();
+        cache.find("key", &rules).iter().map(text).collect()
+    };
+    let plain = store(&cache, "key", "", b"content");
+    cache.refresh(&plain, says("new"), &sent, &rules);
+    assert_eq!(texts(&cache), [Some(http::HeaderValue::from_static("new"))]);
+    // One that was told apart by something, and is no more.
+    let other = store(&cache, "key", "other", b"other");
+    cache.refresh(&other, says("other"), &sent, &rules);
+    assert_eq!(texts(&cache), [Some(http::HeaderValue::from_static("new")), None]);
+    // One that is gone.
+    cache.remove(&other);
+    cache.refresh(&other, says("gone"), &sent, &rules);
+    drop(cache);
+    let cache = Cache::open(folder.path(), 1 << 20).unwrap();
+    assert_eq!(texts(&cache), [Some(http::HeaderValue::from_static("new"))]);
+    assert_eq!(counted(&cache), (1, 7));
+}
+
+#[test]
 fn what_is_stored_reaches_the_index_without_anybody_asking() {
     let folder = Folder::new();
     let cache = Cache::open(folder.path(), 1 << 20).unwrap();
@@ -120,16 +150,27 @@ fn what_the_index_had_takes_the_place_of_nothing_that_came_since() {
     let ids =
         |entries: Option<Entries>| entries.map(|all| all.iter().map(|entry| entry.id).collect::<Vec<_>>());
     let (first, second) = (entry(1), entry(2));
-    assert!(lately.add(&first, 0, || None, |_| Vec::new()).is_none());
-    let (gone, unwritten) = lately.add(&first, 0, || Some(Arc::from([])), |_| Vec::new()).unwrap();
-    assert_eq!((gone.len(), unwritten), (0, 1));
+    let add = |new: &Arc<Entry>, nothing: Option<Entries>| {
+        lately.change(
+            "key",
+            || nothing,
+            |entries, changes| {
+                let gone = superseded(entries, "");
+                changes.extend(gone.iter().map(|old| Change::Remove(old.id)));
+                changes.push(Change::Add(Arc::clone(new), 0));
+                entries.push(Arc::clone(new));
+            },
+        )
+    };
+    assert!(add(&first, None).is_none());
+    assert_eq!(add(&first, Some(Arc::from([]))), Some(((), 1)));
     assert_eq!(ids(lately.remember("key", Vec::new())), None);
     // Also when it is remembered no more.
     assert!(lately.give_up("key", 0));
     assert_eq!(ids(lately.remember("key", Vec::new())), None);
     assert_eq!(lately.take_unwritten().len(), 1);
     assert_eq!(ids(lately.remember("key", vec![Arc::clone(&first)])), Some(vec![1]));
-    lately.add(&second, 0, || None, |others| superseded(others, "")).unwrap();
+    assert_eq!(add(&second, None), Some(((), 2)));
     assert!(!lately.give_up("key", 1) && lately.give_up("key", 2));
     // What could not be removed from the index is not there all the same.
     let changes = lately.take_unwritten();

@@ -114,15 +114,14 @@ impl<L: FnOnce(Result<(), Arc<DownloadError>>) + Send> Sink for Filling<L> {
         let block = Bytes::from(block);
         self.metrics.fetched_bytes.inc_by(block.len() as u64);
         self.fill.push(block.clone());
-        let store = self.content.as_mut().map(|content| &mut content.store);
-        if let Some(store) = store
-            && let Some(kept) = store
+        let Some(Content { store, .. }) = &mut self.content else { return Ok(()) };
+        if let Some(kept) = store
             && !kept.add(&self.fill, block)
         {
             *store = None;
             self.fill.keep_no_more();
         }
-        if self.content.as_ref().is_none_or(|content| content.store.is_none()) {
+        if store.is_none() {
             self.fill.room()?;
         }
         Ok(())
