@@ -22,7 +22,7 @@
 //! - **Importers** run many: a [`Batch`] takes an iterator, however long, and yields a [`Plan`] for each download.
 //!   [`Attached`] ties a value of yours to one, and a [`DownloadMonitor`] computes size and digests on the way.
 //! - **Streamers** pass bytes on while they arrive: [`stream`] turns any [`Download`], as a black box, into a [`Head`]
-//!   and a reader that never ends cleanly on a wrong content.
+//!   and a reader that never ends cleanly on a wrong content, and [`forward`] hands the same to a [`Sink`] of yours.
 //! - **Plugin writers** implement a small trait, or pass a closure: [`Protocol`] (one method), [`Writer`],
 //!   [`Validation`], [`EventHandler`], [`Importer`]. A [`Factory`] finds protocols by the scheme of a URL, and
 //!   [`conformance`] is the suite to run yours through.
