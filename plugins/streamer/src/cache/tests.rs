@@ -1,6 +1,7 @@
 //! What is counted, indexed and on the disk is the same, whatever is done at the same time.
 
 use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
 use ganymede_kit::Folder;
@@ -200,6 +201,24 @@ fn what_may_not_have_reached_the_disk_when_the_system_ended_is_not_trusted() {
     let cache = Cache::open(folder.path(), 1 << 20).unwrap();
     assert_eq!(cache.0.index.lock().keys().unwrap(), ["a"]);
     assert_eq!(counted(&cache), (1, 7));
+}
+
+#[test]
+fn what_may_be_lost_is_written_down_also_while_there_is_always_more_to_write() {
+    let folder = Folder::new();
+    let cache = Cache::open(folder.path(), 1 << 20).unwrap();
+    store(&cache, "key", "", b"content");
+    // Enough for longer than anybody waits here.
+    let (wake, woken) = sync_channel(10_000);
+    (0..10_000).for_each(|_| wake.send(()).unwrap());
+    let (stop, stopped) = channel::<()>();
+    let inner = Arc::clone(&cache.0.inner);
+    let writing = thread::spawn(move || writer::work(&inner, Duration::from_millis(50), &woken, &stopped));
+    ganymede_kit::wait_until("it to be written down", || !cache.0.unsynced.load(Ordering::Relaxed));
+    drop(stop);
+    writing.join().unwrap();
+    drop(cache);
+    assert_eq!(unsure(&folder), [""; 0]);
 }
 
 #[test]

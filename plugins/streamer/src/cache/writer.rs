@@ -28,7 +28,7 @@ impl Writer {
         let (wake, woken) = sync_channel(1);
         let (stop, stopped) = channel();
         let inner = Arc::clone(inner);
-        let work = move || work(&inner, &woken, &stopped);
+        let work = move || work(&inner, INTERVAL, &woken, &stopped);
         let thread = Builder::new().name("ganymede-cache".to_owned()).spawn(work)?;
         Ok(Self { wake, stop: Some(stop), thread: Some(thread) })
     }
@@ -50,8 +50,9 @@ impl Drop for Writer {
     }
 }
 
-fn work(inner: &Inner, woken: &Receiver<()>, stopped: &Receiver<()>) {
-    let mut due = Instant::now() + INTERVAL;
+/// Writes until it is stopped: whenever it is woken, and what may be lost once in an interval.
+pub(super) fn work(inner: &Inner, interval: Duration, woken: &Receiver<()>, stopped: &Receiver<()>) {
+    let mut due = Instant::now() + interval;
     loop {
         match woken.recv_timeout(due.saturating_duration_since(Instant::now())) {
             Ok(()) => {
@@ -62,11 +63,13 @@ fn work(inner: &Inner, woken: &Receiver<()>, stopped: &Receiver<()>) {
                     return;
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {
-                inner.write_down();
-                due = Instant::now() + INTERVAL;
-            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
+        }
+        // Where more comes all the time, nothing else would ever be due.
+        if Instant::now() >= due {
+            inner.write_down();
+            due = Instant::now() + interval;
         }
     }
 }
